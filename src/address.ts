@@ -55,7 +55,8 @@ export function tryParseAddress(text: unknown): Address | undefined {
   if (!text.includes(':')) return undefined;
   try {
     const bytes = ip6addr.parse(text).toBuffer();
-    for (let i = 0; i < 4; i++) words[i] = bytes.readInt32BE(i * 4);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, 16);
+    for (let i = 0; i < 4; i++) words[i] = view.getInt32(i * 4);
     return { family: 6, words };
   } catch {
     return undefined;
