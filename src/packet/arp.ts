@@ -26,8 +26,32 @@ export function senderMacLow(view: DataView, at: number): number {
 export function senderIp(view: DataView, at: number): number {
   return view.getInt32(at + SENDER_IP);
 }
+export function targetMacHigh(view: DataView, at: number): number {
+  return view.getUint16(at + TARGET_MAC);
+}
+export function targetMacLow(view: DataView, at: number): number {
+  return view.getInt32(at + TARGET_MAC + 2);
+}
 export function targetIp(view: DataView, at: number): number {
   return view.getInt32(at + TARGET_IP);
+}
+
+export function setOperation(view: DataView, at: number, value: number): void {
+  view.setUint16(at + OPERATION, value);
+}
+export function setSenderMac(view: DataView, at: number, high: number, low: number): void {
+  view.setUint16(at + SENDER_MAC, high);
+  view.setInt32(at + SENDER_MAC + 2, low);
+}
+export function setSenderIp(view: DataView, at: number, value: number): void {
+  view.setInt32(at + SENDER_IP, value);
+}
+export function setTargetMac(view: DataView, at: number, high: number, low: number): void {
+  view.setUint16(at + TARGET_MAC, high);
+  view.setInt32(at + TARGET_MAC + 2, low);
+}
+export function setTargetIp(view: DataView, at: number, value: number): void {
+  view.setInt32(at + TARGET_IP, value);
 }
 
 /** Writes a whole ARP packet. */

@@ -54,3 +54,24 @@ export function update32(check: number, from: number, to: number): number {
   sum = (sum & 0xffff) + (sum >>> 16);
   return ~sum & 0xffff;
 }
+
+/**
+ * The sum of IPv4's pseudo header (RFC 793, RFC 768), to go on from with {@link sumBytes}: the addresses are those of
+ * the header at `ipAt`, `l4Length` is the transport header with its data.
+ */
+export function pseudoSum4(view: DataView, ipAt: number, proto: number, l4Length: number): number {
+  return sumBytes(view, ipAt + 12, 8, proto + l4Length);
+}
+
+/** The sum of IPv6's pseudo header (RFC 8200 section 8.1), else as {@link pseudoSum4}. */
+export function pseudoSum6(view: DataView, ipAt: number, proto: number, l4Length: number): number {
+  return sumBytes(view, ipAt + 8, 32, proto + l4Length);
+}
+
+/**
+ * The checksum field's value for a UDP sum: as {@link finish}, but a computed 0 is sent as 0xffff, since 0 in the
+ * field says that there is no checksum (RFC 768).
+ */
+export function finishUdp(sum: number): number {
+  return finish(sum) || 0xffff;
+}

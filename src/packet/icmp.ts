@@ -1,4 +1,6 @@
 /** ICMP (RFC 792). `at` is where the ICMP header begins. */
+import { checksum } from './checksum.ts';
+
 const TYPE = 0;
 const CODE = 1;
 const CHECKSUM = 2;
@@ -44,4 +46,10 @@ export function writeIcmpHeader(view: DataView, at: number, type: number, code: 
   view.setUint8(at + CODE, code);
   view.setUint16(at + CHECKSUM, 0);
   view.setUint32(at + REST, rest);
+}
+
+/** Computes the checksum anew over a message of `length` bytes. */
+export function writeIcmpChecksum(view: DataView, at: number, length: number): void {
+  view.setUint16(at + CHECKSUM, 0);
+  view.setUint16(at + CHECKSUM, checksum(view, at, length));
 }

@@ -68,11 +68,23 @@ export function destination(view: DataView, at: number): number {
   return view.getInt32(at + DESTINATION);
 }
 
+export function setTos(view: DataView, at: number, value: number): void {
+  view.setUint8(at + TOS, value);
+}
 export function setTotalLength(view: DataView, at: number, value: number): void {
   view.setUint16(at + TOTAL_LENGTH, value);
 }
+export function setIdentification(view: DataView, at: number, value: number): void {
+  view.setUint16(at + IDENTIFICATION, value);
+}
 export function setFragment(view: DataView, at: number, value: number): void {
   view.setUint16(at + FRAGMENT, value);
+}
+export function setTtl(view: DataView, at: number, value: number): void {
+  view.setUint8(at + TTL, value);
+}
+export function setProtocol(view: DataView, at: number, value: number): void {
+  view.setUint8(at + PROTOCOL, value);
 }
 export function setHeaderChecksum(view: DataView, at: number, value: number): void {
   view.setUint16(at + CHECKSUM, value);

@@ -5,7 +5,9 @@ const SEQUENCE = 4;
 const ACKNOWLEDGEMENT = 8;
 const DATA_OFFSET = 12;
 const FLAGS = 13;
+const WINDOW = 14;
 const CHECKSUM = 16;
+const URGENT = 18;
 
 /** Bytes of a header without options. */
 export const TCP_HEADER = 20;
@@ -18,6 +20,10 @@ export const RST = 0x04;
 export const PSH = 0x08;
 export const ACK = 0x10;
 export const URG = 0x20;
+/** Congestion was seen on the way (RFC 3168). */
+export const ECE = 0x40;
+/** The congestion window was reduced (RFC 3168). */
+export const CWR = 0x80;
 
 export function sourcePort(view: DataView, at: number): number {
   return view.getUint16(at + SOURCE_PORT);
@@ -40,8 +46,15 @@ export function headerLength(view: DataView, at: number): number {
 export function flags(view: DataView, at: number): number {
   return view.getUint8(at + FLAGS);
 }
+/** As it stands in the header, not scaled. */
+export function window(view: DataView, at: number): number {
+  return view.getUint16(at + WINDOW);
+}
 export function tcpChecksum(view: DataView, at: number): number {
   return view.getUint16(at + CHECKSUM);
+}
+export function urgentPointer(view: DataView, at: number): number {
+  return view.getUint16(at + URGENT);
 }
 export function setSourcePort(view: DataView, at: number, value: number): void {
   view.setUint16(at + SOURCE_PORT, value);
@@ -54,4 +67,41 @@ export function setSequence(view: DataView, at: number, value: number): void {
 }
 export function setAcknowledgement(view: DataView, at: number, value: number): void {
   view.setUint32(at + ACKNOWLEDGEMENT, value);
+}
+export function setFlags(view: DataView, at: number, value: number): void {
+  view.setUint8(at + FLAGS, value);
+}
+export function setWindow(view: DataView, at: number, value: number): void {
+  view.setUint16(at + WINDOW, value);
+}
+export function setTcpChecksum(view: DataView, at: number, value: number): void {
+  view.setUint16(at + CHECKSUM, value);
+}
+export function setUrgentPointer(view: DataView, at: number, value: number): void {
+  view.setUint16(at + URGENT, value);
+}
+
+/**
+ * Writes the first 20 bytes of a header of `length` bytes, options included; the checksum field and the urgent pointer
+ * become 0.
+ */
+export function writeTcpHeader(
+  view: DataView,
+  at: number,
+  from: number,
+  to: number,
+  seq: number,
+  ack: number,
+  length: number,
+  flagBits: number,
+  windowSize: number,
+): void {
+  view.setUint16(at + SOURCE_PORT, from);
+  view.setUint16(at + DESTINATION_PORT, to);
+  view.setUint32(at + SEQUENCE, seq);
+  view.setUint32(at + ACKNOWLEDGEMENT, ack);
+  view.setUint8(at + DATA_OFFSET, (length >>> 2) << 4);
+  view.setUint8(at + FLAGS, flagBits);
+  view.setUint16(at + WINDOW, windowSize);
+  view.setUint32(at + CHECKSUM, 0);
 }

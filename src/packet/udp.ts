@@ -34,3 +34,11 @@ export function setUdpLength(view: DataView, at: number, value: number): void {
 export function setUdpChecksum(view: DataView, at: number, value: number): void {
   view.setUint16(at + CHECKSUM, value);
 }
+
+/** Writes a header; `length` counts header and data, the checksum field becomes 0. */
+export function writeUdpHeader(view: DataView, at: number, from: number, to: number, length: number): void {
+  view.setUint16(at + SOURCE_PORT, from);
+  view.setUint16(at + DESTINATION_PORT, to);
+  view.setUint16(at + LENGTH, length);
+  view.setUint16(at + CHECKSUM, 0);
+}
