@@ -17,6 +17,8 @@ const OPTION = 8;
 
 /** Bytes of the header, the type's own four included. */
 export const ICMPV6_HEADER = 8;
+/** Where the checksum lies in the header. */
+export const ICMPV6_CHECKSUM: number = CHECKSUM;
 /** Bytes of a neighbour solicitation or advertisement before its options. */
 export const NEIGHBOUR_LENGTH: number = OPTIONS;
 /** Bytes of a neighbour solicitation or advertisement with one link-layer address option. */
