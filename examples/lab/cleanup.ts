@@ -1,0 +1,31 @@
+/** What was made gets removed again: at the end, after a failure, and when the lab is told to stop. */
+import { constants } from 'node:os';
+
+/** Steps that undo what was done, the newest first. They must be synchronous: a process that exits waits for nothing. */
+export class Cleanup {
+  readonly #steps: (() => void)[] = [];
+
+  /** Has the steps run when the process exits, for whatever reason, and makes it exit on Ctrl-C and its like. */
+  constructor() {
+    process.once('exit', () => this.run());
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.once(signal, () => process.exit(128 + constants.signals[signal]));
+    }
+  }
+
+  /** Adds what has to be done to undo what is about to be done. */
+  add(step: () => void): void {
+    this.#steps.push(step);
+  }
+
+  /** Takes the steps, the newest first. One that fails is reported and does not keep the others from running. */
+  run(): void {
+    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
+      try {
+        step();
+      } catch (error) {
+        console.error(`lab: while clearing away: ${error instanceof Error ? error.message : error}`);
+      }
+    }
+  }
+}

@@ -1,0 +1,152 @@
+/** A story, told in network namespaces: hosts, servers, a Director on TAP interfaces, and a client that asks. */
+import { rmSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Device, Director, TapDevice } from '../../src/index.ts';
+import { selfSigned } from './certificate.ts';
+import { Cleanup } from './cleanup.ts';
+import { makeDirectory, Network } from './namespaces.ts';
+import { Children } from './processes.ts';
+import { HOST, request } from './requests.ts';
+import { availableServer, pageOf, type ServerKind, startServer } from './servers.ts';
+import {
+  checkOutcome,
+  LabFailure,
+  LISTINGS,
+  type Listing,
+  type Print,
+  printHeading,
+  printIpvsadm,
+  printStory,
+  REQUESTS_PER_URL,
+  type Request,
+  type Story,
+} from './story.ts';
+import { layOut, networkOf } from './topology.ts';
+import { addTunnelEnd } from './tunnels.ts';
+
+/** How the lab is to be run. */
+export interface RunOptions {
+  /** What serves the pages; by default nginx where it is installed. */
+  readonly server?: ServerKind | undefined;
+}
+
+/** The rate estimator counts for two seconds before it shows anything. */
+const ESTIMATOR_PERIOD_MS = 2000;
+
+/**
+ * Runs the story and prints it. Everything made is removed when the process exits.
+ * @throws LabFailure when something comes out otherwise than the story says.
+ * @throws Unavailable when the system does not let the lab run.
+ */
+export async function runLab(story: Story, print: Print, options: RunOptions = {}): Promise<void> {
+  const cleanup = new Cleanup();
+  const lab = new Lab(story, print, cleanup);
+  try {
+    lab.layOut();
+    await lab.startServers(options.server ?? availableServer());
+    lab.startDirector();
+    lab.configure();
+    await lab.tell();
+  } finally {
+    cleanup.run();
+  }
+}
+
+class Lab {
+  readonly #story: Story;
+  readonly #print: Print;
+  readonly #cleanup: Cleanup;
+  readonly #network = new Network();
+  readonly #children = new Children();
+  #director!: Director;
+
+  constructor(story: Story, print: Print, cleanup: Cleanup) {
+    this.#story = story;
+    this.#print = print;
+    this.#cleanup = cleanup;
+  }
+
+  layOut(): void {
+    printStory(this.#print, this.#story);
+    this.#cleanup.add(() => this.#network.remove());
+    layOut(this.#network, this.#story);
+    if (this.#story.mode !== 'tun') return;
+    for (const server of this.#story.servers) {
+      const end = addTunnelEnd(this.#network, this.#cleanup, server, this.#story.vip);
+      this.#print(`  ${server.name} takes packets out of IPIP by ${end}.`);
+    }
+  }
+
+  async startServers(kind: ServerKind): Promise<void> {
+    const directory = makeDirectory();
+    this.#cleanup.add(() => rmSync(directory, { recursive: true, force: true }));
+    this.#cleanup.add(() => this.#children.killAll());
+    const identity = selfSigned(HOST);
+    for (const server of this.#story.servers) {
+      await startServer(this.#network, this.#children, kind, server, identity, directory);
+    }
+    this.#print(`  The servers are ${kind === 'nginx' ? 'nginx' : 'Node (nginx is not installed, or not asked for)'}.`);
+  }
+
+  startDirector(): void {
+    const { interfaces, gateway, forwarding } = this.#story.director;
+    const director = new Director({
+      interfaces: interfaces.map((addresses, i) => ({
+        device: this.#openTap(i, addresses[0]!),
+        addresses: [...addresses],
+      })),
+      routes: gateway === undefined ? [] : [{ to: 'default', via: gateway }],
+      forwarding,
+    });
+    this.#cleanup.add(() => director.stop());
+    director.start();
+    this.#director = director;
+  }
+
+  #openTap(index: number, address: string): Device {
+    const name = `tap${index}`;
+    const device = TapDevice.open({ name, namespace: this.#network.switchNamespace });
+    this.#network.plugIn(name, networkOf(address));
+    return device;
+  }
+
+  configure(): void {
+    printHeading(this.#print, 'The services');
+    for (const command of this.#story.commands) this.#ipvsadm(command);
+  }
+
+  /** @throws LabFailure when the command fails. */
+  #ipvsadm(command: string): string {
+    const { status, out } = this.#director.ipvsadm(command);
+    printIpvsadm(this.#print, command, out);
+    if (status !== 0) throw new LabFailure(`ipvsadm ${command}: exit status ${status}`);
+    return out;
+  }
+
+  async tell(): Promise<void> {
+    const answers: string[][] = [];
+    for (const each of this.#story.requests) answers.push(await this.#ask(each));
+    await pause(ESTIMATOR_PERIOD_MS + 100);
+    const listings = Object.fromEntries(LISTINGS.map((listing) => [listing, this.#list(listing)]));
+    checkOutcome(this.#story, { answers, listings: listings as Record<Listing, string> });
+  }
+
+  /** @returns the names of the servers that answered. @throws LabFailure when a request fails. */
+  async #ask({ url }: Request): Promise<string[]> {
+    printHeading(this.#print, `Ten requests to ${url}`);
+    this.#print(`client# for i in {1..${REQUESTS_PER_URL}}; do curl -k -H 'Host: ${HOST}' ${url}; done`);
+    const names: string[] = [];
+    for (let i = 0; i < REQUESTS_PER_URL; i++) {
+      const { page, trouble } = await request(this.#network, this.#children, 'client', url);
+      if (page === undefined) throw new LabFailure(`request ${i + 1} to ${url} failed: ${trouble}`);
+      this.#print(page);
+      names.push(this.#story.servers.find((server) => pageOf(server) === page)?.name ?? page);
+    }
+    return names;
+  }
+
+  #list(listing: Listing): string {
+    this.#print('');
+    return this.#ipvsadm(listing);
+  }
+}

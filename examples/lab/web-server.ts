@@ -1,0 +1,17 @@
+/**
+ * A web server with one page, for machines without nginx:
+ * `node web-server.js PAGE-FILE HTTP-PORT HTTPS-PORT KEY-FILE CERTIFICATE-FILE`
+ */
+import { readFileSync } from 'node:fs';
+import { createServer, type RequestListener } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+
+const [pageFile = '', httpPort, httpsPort, keyFile = '', certFile = ''] = process.argv.slice(2);
+const page = readFileSync(pageFile);
+
+const answer: RequestListener = (_request, response) => {
+  response.setHeader('content-type', 'text/plain').end(page);
+};
+
+createServer(answer).listen(Number(httpPort));
+createSecureServer({ key: readFileSync(keyFile), cert: readFileSync(certFile) }, answer).listen(Number(httpsPort));
