@@ -9,8 +9,6 @@ import * as ipv4 from '../../src/packet/ipv4.ts';
 const BURST = 32;
 /** Room for a frame: more than the lab's MTU of 1500 asks for. */
 const ROOM = 2048;
-/** Longest outer header, options included. */
-const LONGEST_HEADER = 60;
 
 /** Unwraps what comes out of the device, until the device is closed. */
 export class Decapsulator {
@@ -59,10 +57,11 @@ export class Decapsulator {
   #unwrap(at: number, length: number): number {
     const view = this.#view;
     const outer = at + ethernet.ETHERNET_HEADER;
-    if (length < ethernet.ETHERNET_HEADER + LONGEST_HEADER) return 0;
+    if (length < ethernet.ETHERNET_HEADER + 2 * ipv4.IPV4_HEADER) return 0;
     if (ethernet.etherType(view, at) !== ethernet.ETHERTYPE_IPV4) return 0;
     if (ipv4.version(view, outer) !== 4 || ipv4.protocol(view, outer) !== ipv4.PROTO_IPIP) return 0;
     const removed = ipv4.headerLength(view, outer);
+    if (length < ethernet.ETHERNET_HEADER + removed + ipv4.IPV4_HEADER) return 0;
     const [ownHigh, ownLow] = [ethernet.dstHigh(view, at), ethernet.dstLow(view, at)];
     const [serverHigh, serverLow] = [ethernet.srcHigh(view, at), ethernet.srcLow(view, at)];
     const start = at + removed;

@@ -1,5 +1,6 @@
 /** The lab's command line: `npm run lab -- [dr|nat|tun] [--memory]`. */
 import { parseArgs } from 'node:util';
+import { DirectorError } from '../../src/index.ts';
 import { removeLeftoverDirectories, removeLeftoverNamespaces } from './namespaces.ts';
 import {
   checkRequirements,
@@ -20,9 +21,8 @@ Lays a small network, starts a director in the middle, sends real requests throu
   nat  masquerading: both directions pass the director, ports are mapped
   tun  IPIP tunnels: the servers stand in another subnet
 
-  --memory           no namespaces, no TAP, no privileges: everything inside this process, on any operating system
-  --servers=KIND     nginx or node; by default nginx where it is installed
-  --help             this text`;
+  --memory   no namespaces, no TAP, no privileges: everything inside this process, on any operating system
+  --help     this text`;
 
 const print = (line: string): void => console.log(line);
 
@@ -40,13 +40,13 @@ async function main(): Promise<number> {
     await runMemoryLab(mode, print);
     return 0;
   }
-  return runInNamespaces(mode, serverOf(values.servers));
+  return runInNamespaces(mode);
 }
 
 function parse() {
   try {
     return parseArgs({
-      options: { memory: { type: 'boolean' }, servers: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+      options: { memory: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
       allowPositionals: true,
     });
   } catch (error) {
@@ -61,12 +61,7 @@ function modeOf([mode = 'dr', ...rest]: readonly string[]): LabMode {
   return known;
 }
 
-function serverOf(kind: string | undefined): 'nginx' | 'node' | undefined {
-  if (kind === undefined || kind === 'nginx' || kind === 'node') return kind;
-  throw new UsageError(`--servers: '${kind}' is not nginx or node`);
-}
-
-async function runInNamespaces(mode: LabMode, server: 'nginx' | 'node' | undefined): Promise<number> {
+async function runInNamespaces(mode: LabMode): Promise<number> {
   const story = storyOf(mode);
   if (isInsideUserNamespace()) {
     makeRoomForNames();
@@ -77,7 +72,7 @@ async function runInNamespaces(mode: LabMode, server: 'nginx' | 'node' | undefin
     removeLeftoverNamespaces();
   }
   const { runLab } = await import('./run.ts');
-  await runLab(story, print, { server });
+  await runLab(story, print);
   return 0;
 }
 
@@ -89,10 +84,10 @@ function report(error: unknown): number {
   // The terminal's Ctrl-C reaches the commands as well as the lab.
   if (error instanceof CommandFailure && error.signal === 'SIGINT') return 130;
   if (error instanceof Unavailable) {
-    console.error(`lab: ${error.message}. Without it: npm run lab -- --memory`);
+    console.error(`lab: ${error.message}; 'npm run lab -- --memory' runs without all that`);
     return 1;
   }
-  if (error instanceof LabFailure || error instanceof CommandFailure) {
+  if (error instanceof LabFailure || error instanceof CommandFailure || error instanceof DirectorError) {
     console.error(`lab: ${error.message}`);
     return 1;
   }

@@ -1,10 +1,15 @@
 /** Other programs: finding them, running them, and being sure that none outlives the lab. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, isAbsolute, join } from 'node:path';
 
-/** Where to look for programs: an ordinary user's PATH often lacks the directories of `ip`, `iptables` and `nginx`. */
-const SEARCH_PATH = [process.env.PATH, '/usr/local/sbin', '/usr/sbin', '/sbin'].filter(Boolean).join(delimiter);
+/**
+ * Where to look for programs. An ordinary user's PATH often lacks the directories of `ip`, `iptables` and `nginx`; and
+ * npm puts directories of packages first, whose programs may have the same names (there is another `nft`).
+ */
+const SEARCH_PATH = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin']
+  .filter((directory) => isAbsolute(directory) && !directory.endsWith('/node_modules/.bin'))
+  .join(delimiter);
 const ENVIRONMENT = { ...process.env, PATH: SEARCH_PATH, LC_ALL: 'C' };
 
 /** A program that did not do what it was asked for. */

@@ -44,7 +44,6 @@ function addOwnEnd(network: Network, cleanup: Cleanup, server: WebServer): void 
   });
   cleanup.add(() => decapsulator.close());
   const ip = (...args: readonly string[]) => network.ip(server.name, ...args);
-  ip('link', 'set', NAME, 'up');
   ip('neighbour', 'replace', PROGRAM, 'lladdr', device.mac, 'dev', NAME, 'nud', 'permanent');
   ip('route', 'add', 'default', 'via', PROGRAM, 'dev', NAME, 'onlink', 'table', TABLE);
   ip('rule', 'add', 'pref', '1', 'lookup', 'local');
