@@ -4,6 +4,9 @@ import { isSwamped } from './locality.ts';
 import type { ScheduledPacket, ScheduledService, Scheduler, SchedulerContext, SchedulerFactory } from './scheduler.ts';
 import { exceeds, leastLoaded } from './weights.ts';
 
+/** How many deleted destinations a set may hold, so that it stays bounded when they come and go for ever. */
+const MAX_DELETED = 64;
+
 /** The destinations that serve one address, the one that joined last first. Deleted ones stay: they may come back. */
 interface ServerSet {
   members: Destination[];
@@ -72,8 +75,9 @@ class LocalityBasedLeastConnectionsWithReplication implements Scheduler {
 
   #join(set: ServerSet, destination: Destination, nowMs: number): void {
     if (set.members.includes(destination)) return;
-    // Keeps sets bounded when destinations come and go for ever.
-    if (set.members.length >= this.#destinations.length) set.members = set.members.filter((member) => member.available);
+    if (set.members.length >= this.#destinations.length + MAX_DELETED) {
+      set.members = set.members.filter((member) => member.available);
+    }
     set.members.unshift(destination);
     set.modifiedMs = nowMs;
   }
