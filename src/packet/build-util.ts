@@ -1,5 +1,4 @@
 /** What the parts of the frame builder share. */
-import { invalidOption } from '../errors.ts';
 import type { Bytes } from './build-fields.ts';
 
 const UTF8 = new TextEncoder();
@@ -22,14 +21,4 @@ export function padded(bytes: Uint8Array, unit: number, filler: number): Uint8Ar
   const result = new Uint8Array(length).fill(filler);
   result.set(bytes);
   return result;
-}
-
-/**
- * The value, or `fallback` where it is `undefined`.
- * @throws DirectorError ERR_INVALID_OPTION where that is not an integer from 0 to `max`.
- */
-export function integer(value: number | undefined, fallback: number, max: number, option: string): number {
-  const n = value ?? fallback;
-  if (!Number.isInteger(n) || n < 0 || n > max) throw invalidOption(option, n, `an integer from 0 to ${max}`);
-  return n;
 }

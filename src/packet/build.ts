@@ -27,7 +27,7 @@ import type {
   VlanFields,
 } from './build-fields.ts';
 import { buildTransport, type Content } from './build-transport.ts';
-import { allocate, bytesOf, integer, padded } from './build-util.ts';
+import { allocate, bytesOf, padded } from './build-util.ts';
 import { finish, finishUdp, pseudoSum4, pseudoSum6, sumBytes } from './checksum.ts';
 import {
   ETHERNET_HEADER,
@@ -53,6 +53,7 @@ import {
   writeFragmentHeader,
   writeHeader6,
 } from './ipv6.ts';
+import { integer, ipv4Word } from './values.ts';
 
 /**
  * Builds an Ethernet frame; the array is exactly as long as the frame, without padding or frame check sequence.
@@ -95,12 +96,12 @@ function wrapEthernet(fields: EthernetFields, innerType: number, packet: Uint8Ar
   for (const [i, tag] of vlans.entries()) {
     const option = `ethernet.vlans[${i}]`;
     const vlan: VlanFields = typeof tag === 'number' ? { id: tag } : tag;
-    const priority = integer(vlan.priority, 0, 7, `${option}.priority`);
-    view.setUint16(typeAt, integer(vlan.type, ETHERTYPE_VLAN, 0xffff, `${option}.type`));
-    view.setUint16(typeAt + 2, (priority << 13) | integer(vlan.id, 0, 0xfff, `${option}.id`));
+    const priority = integer(vlan.priority ?? 0, 7, `${option}.priority`);
+    view.setUint16(typeAt, integer(vlan.type ?? ETHERTYPE_VLAN, 0xffff, `${option}.type`));
+    view.setUint16(typeAt + 2, (priority << 13) | integer(vlan.id, 0xfff, `${option}.id`));
     typeAt += VLAN_TAG;
   }
-  setEtherType(view, typeAt - (ETHERNET_HEADER - 2), integer(fields.type, innerType, 0xffff, 'ethernet.type'));
+  setEtherType(view, typeAt - (ETHERNET_HEADER - 2), integer(fields.type ?? innerType, 0xffff, 'ethernet.type'));
   bytes.set(packet, typeAt + 2);
   return bytes;
 }
@@ -112,7 +113,7 @@ function buildArp(fields: ArpFields): Uint8Array {
   writeArp(
     view,
     0,
-    integer(fields.operation, ARP_REQUEST, 0xffff, 'arp.operation'),
+    integer(fields.operation ?? ARP_REQUEST, 0xffff, 'arp.operation'),
     senderMac.high,
     senderMac.low,
     ipv4Word(fields.senderIp, 'arp.senderIp'),
@@ -128,17 +129,17 @@ function wrapIpv4(fields: IpFields, source: Address, destination: Address, conte
   const options = padded(fields.options ?? new Uint8Array(), 4, 0);
   const headerLength = IPV4_HEADER + options.length;
   if (headerLength > 60) throw invalidOption('ip.options', options.length, 'at most 40 bytes');
-  const length = integer(headerLength + content.bytes.length, 0, 0xffff, 'ip.length');
+  const length = integer(headerLength + content.bytes.length, 0xffff, 'ip.length');
   const { bytes, view } = allocate(length);
   writeHeader(
     view,
     0,
-    integer(fields.tos, 0, 0xff, 'ip.tos'),
+    integer(fields.tos ?? 0, 0xff, 'ip.tos'),
     length,
-    integer(fields.id, 1, 0xffff, 'ip.id'),
+    integer(fields.id ?? 1, 0xffff, 'ip.id'),
     (fields.df ? DF : 0) | (fields.mf ? MF : 0) | (fragmentOffset(fields) >>> 3),
-    integer(fields.ttl, 64, 0xff, 'ip.ttl'),
-    integer(fields.protocol, content.protocol, 0xff, 'ip.protocol'),
+    integer(fields.ttl ?? 64, 0xff, 'ip.ttl'),
+    integer(fields.protocol ?? content.protocol, 0xff, 'ip.protocol'),
     source.words[0]!,
     destination.words[0]!,
   );
@@ -155,18 +156,18 @@ function wrapIpv4(fields: IpFields, source: Address, destination: Address, conte
 
 function wrapIpv6(fields: IpFields, source: Address, destination: Address, content: Content): Uint8Array {
   refuse(fields, ['df', 'options'], 'a field of IPv6');
-  const extensions = buildExtensions(fields, integer(fields.protocol, content.protocol, 0xff, 'ip.protocol'));
+  const extensions = buildExtensions(fields, integer(fields.protocol ?? content.protocol, 0xff, 'ip.protocol'));
   const contentAt = IPV6_HEADER + extensions.bytes.length;
   const length = contentAt + content.bytes.length;
   const { bytes, view } = allocate(length);
   writeHeader6(
     view,
     0,
-    integer(fields.tos, 0, 0xff, 'ip.tos'),
-    integer(fields.flowLabel, 0, 0xfffff, 'ip.flowLabel'),
-    integer(length - IPV6_HEADER, 0, 0xffff, 'ip.length'),
+    integer(fields.tos ?? 0, 0xff, 'ip.tos'),
+    integer(fields.flowLabel ?? 0, 0xfffff, 'ip.flowLabel'),
+    integer(length - IPV6_HEADER, 0xffff, 'ip.length'),
     extensions.first,
-    integer(fields.ttl, 64, 0xff, 'ip.ttl'),
+    integer(fields.ttl ?? 64, 0xff, 'ip.ttl'),
     source.words,
     0,
     destination.words,
@@ -195,7 +196,7 @@ function buildExtensions(fields: IpFields, protocol: number): { first: number; b
 function buildFragmentHeader(fields: IpFields, next: number): Uint8Array {
   const { bytes, view } = allocate(FRAGMENT_HEADER);
   const field = fragmentOffset(fields) | (fields.mf ? MORE_FRAGMENTS : 0);
-  writeFragmentHeader(view, 0, next, field, integer(fields.id, 1, 0xffffffff, 'ip.id'));
+  writeFragmentHeader(view, 0, next, field, integer(fields.id ?? 1, 0xffffffff, 'ip.id'));
   return bytes;
 }
 
@@ -205,7 +206,7 @@ function buildExtension(fields: ExtensionFields, next: number, option: string): 
   const length = Math.ceil((2 + data.length) / 8) * 8;
   const { bytes } = allocate(length);
   bytes[0] = next;
-  bytes[1] = integer(lengthUnits(fields.type, length), 0, 0xff, `${option}.data.length`);
+  bytes[1] = integer(lengthUnits(fields.type, length), 0xff, `${option}.data.length`);
   bytes.set(data, 2);
   if (fields.type === EXT_HOP_BY_HOP || fields.type === EXT_DESTINATION) padOptions(bytes, 2 + data.length);
   return bytes;
@@ -233,15 +234,9 @@ function fillChecksum(view: DataView, at: number, content: Content, pseudo: numb
 }
 
 function fragmentOffset(fields: IpFields): number {
-  const offset = integer(fields.fragmentOffset, 0, 0xfff8, 'ip.fragmentOffset');
+  const offset = integer(fields.fragmentOffset ?? 0, 0xfff8, 'ip.fragmentOffset');
   if (offset % 8 !== 0) throw invalidOption('ip.fragmentOffset', offset, 'a multiple of 8');
   return offset;
-}
-
-function ipv4Word(text: string, option: string): number {
-  const address = parseAddress(text, option);
-  if (address.family !== 4) throw invalidOption(option, text, 'an IPv4 address');
-  return address.words[0]!;
 }
 
 function refuse(fields: IpFields, names: readonly (keyof IpFields)[], expected: string): void {

@@ -19,6 +19,8 @@ const OPTION = 8;
 export const ICMPV6_HEADER = 8;
 /** Where the checksum lies in the header. */
 export const ICMPV6_CHECKSUM: number = CHECKSUM;
+/** Where the target lies in a neighbour solicitation or advertisement. */
+export const NEIGHBOUR_TARGET: number = TARGET;
 /** Bytes of a neighbour solicitation or advertisement before its options. */
 export const NEIGHBOUR_LENGTH: number = OPTIONS;
 /** Bytes of a neighbour solicitation or advertisement with one link-layer address option. */

@@ -1,12 +1,13 @@
 /** The lines of protocols that carry no packet within. Part of `print.ts`. */
-import { formatAddress, formatMac } from '../address.ts';
+import { formatMac } from '../address.ts';
 import * as arp from './arp.ts';
 import * as icmpv6 from './icmpv6.ts';
 import * as ipv4 from './ipv4.ts';
-import { readAddress } from './ipv6.ts';
 import { chunkName, protocolName } from './names.ts';
 import * as sctp from './sctp.ts';
 import * as tcp from './tcp.ts';
+import { formatFlags } from './tcp-flags.ts';
+import { ipv4Text, ipv6Text } from './values.ts';
 
 /**
  * What is known about the bytes of a layer: where they begin, up to where they can be read, and where the packet says
@@ -17,18 +18,6 @@ export interface Span {
   readonly limit: number;
   readonly end: number;
   readonly depth: number;
-}
-
-/** The text of an IPv4 address. */
-export function ipv4Text(word: number): string {
-  return formatAddress(4, Int32Array.of(word));
-}
-
-/** The text of the IPv6 address that lies at `at`. */
-export function ipv6Text(view: DataView, at: number): string {
-  const words = new Int32Array(4);
-  readAddress(view, at, words, 0);
-  return formatAddress(6, words);
 }
 
 /** Where a fragment belongs. */
@@ -64,8 +53,6 @@ export function printArp(view: DataView, { at, limit }: Span): string {
   }
 }
 
-const FLAG_LETTERS = 'FSRPAUEC';
-
 export function printTcp(view: DataView, { at, limit, end }: Span): string {
   const room = limit - at;
   // An ICMP error may quote no more than the first eight bytes: ports and sequence number.
@@ -73,8 +60,7 @@ export function printTcp(view: DataView, { at, limit, end }: Span): string {
   const sequence = `seq ${tcp.sequence(view, at)}`;
   if (room < tcp.TCP_HEADER) return `TCP ${sequence}`;
   const bits = tcp.flags(view, at);
-  const letters = [...FLAG_LETTERS].filter((_, i) => bits & (1 << i)).join('');
-  const words = [`TCP [${letters}]`, sequence];
+  const words = [`TCP [${formatFlags(bits)}]`, sequence];
   if (bits & tcp.ACK) words.push(`ack ${tcp.acknowledgement(view, at)}`);
   words.push(`win ${tcp.window(view, at)}`);
   if (bits & tcp.URG) words.push(`urg ${tcp.urgentPointer(view, at)}`);
@@ -134,7 +120,7 @@ export function printSctp(view: DataView, { at, limit }: Span): string {
 /** What follows the name of a neighbour solicitation or advertisement. */
 export function printNeighbour(view: DataView, { at, limit }: Span): string {
   if (limit - at < icmpv6.NEIGHBOUR_LENGTH) return 'truncated';
-  const target = ipv6Text(view, at + icmpv6.NEIGHBOUR_LENGTH - 16);
+  const target = ipv6Text(view, at + icmpv6.NEIGHBOUR_TARGET);
   const solicitation = icmpv6.icmpv6Type(view, at) === icmpv6.NEIGHBOUR_SOLICITATION;
   const wanted = solicitation ? icmpv6.OPTION_SOURCE_MAC : icmpv6.OPTION_TARGET_MAC;
   const option = icmpv6.findOption(view, at, limit - at, wanted);

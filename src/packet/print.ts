@@ -16,8 +16,6 @@ import * as ipv6 from './ipv6.ts';
 import { extensionName, icmpName, icmpv6Name } from './names.ts';
 import {
   fragmentText,
-  ipv4Text,
-  ipv6Text,
   portsOf,
   printArp,
   printNeighbour,
@@ -27,6 +25,7 @@ import {
   type Span,
 } from './print-leaf.ts';
 import * as udp from './udp.ts';
+import { ipv4Text, ipv6Text } from './values.ts';
 
 /** Packets within packets are followed this deep. */
 const MAX_DEPTH = 6;
