@@ -1,0 +1,18 @@
+{
+  "targets": [
+    {
+      "target_name": "tapvs",
+      "variables": { "werror%": "false" },
+      "conditions": [
+        ["OS=='linux'", {
+          "sources": ["src/native/addon.c", "src/native/arguments.c", "src/native/tap.c"],
+          "defines": ["NAPI_VERSION=8", "_GNU_SOURCE"],
+          "cflags": ["-std=gnu11", "-Wall", "-Wextra", "-fvisibility=hidden"],
+          "conditions": [["werror=='true'", { "cflags": ["-Werror"] }]]
+        }, {
+          "type": "none"
+        }]
+      ]
+    }
+  ]
+}

@@ -1,0 +1,81 @@
+import { type Clock, SystemClock } from '../clock.ts';
+import type { Device, FrameBatch } from './device.ts';
+import { MemoryView } from './memory-view.ts';
+import { checkDevice, checkKeys } from './options.ts';
+import { PCAP_OPTIONS, PcapWriter, type PcapWriterOptions } from './pcap-writer.ts';
+
+export interface PcapDeviceOptions extends PcapWriterOptions {
+  /** Where the times come from. Default: the machine's clock. */
+  readonly clock?: Clock;
+  /**
+   * When the clock was 0, in milliseconds since 1970. Default: the right time for the machine's clock, 0 for another.
+   */
+  readonly epochMs?: number;
+}
+
+/** Wraps a device and records every frame that passes, in both directions, to a pcap file. */
+export class PcapDevice implements Device {
+  readonly #device: Device;
+  readonly #writer: PcapWriter;
+  readonly #clock: Clock;
+  readonly #view = new MemoryView();
+
+  /**
+   * @param path the file, which is made or emptied.
+   * @throws DirectorError ERR_INVALID_OPTION; ERR_DEVICE when the file cannot be opened.
+   */
+  constructor(device: Device, path: string, options: PcapDeviceOptions = {}) {
+    checkDevice(device);
+    checkKeys(options, ['clock', ...PCAP_OPTIONS]);
+    const { clock, ...writerOptions } = options;
+    this.#device = device;
+    this.#clock = clock ?? new SystemClock();
+    const epochMs = clock === undefined ? performance.timeOrigin : 0;
+    this.#writer = new PcapWriter(path, { epochMs, ...writerOptions });
+  }
+
+  get name(): string {
+    return this.#device.name;
+  }
+
+  get mac(): string {
+    return this.#device.mac;
+  }
+
+  get mtu(): number {
+    return this.#device.mtu;
+  }
+
+  /** Frames that passed but were left out of the file, because the disk did not keep up or had failed. */
+  get unrecorded(): number {
+    return this.#writer.dropped;
+  }
+
+  open(wake: () => void, fail: (error: Error) => void): void {
+    this.#device.open(wake, fail);
+  }
+
+  receive(batch: FrameBatch): number {
+    const filled = this.#device.receive(batch);
+    if (filled > 0) this.#record(batch, filled);
+    return filled;
+  }
+
+  transmit(batch: FrameBatch): number {
+    // Before they are sent: afterwards the memory is not ours to look at.
+    this.#record(batch, batch.count);
+    return this.#device.transmit(batch);
+  }
+
+  /** Closes the device and completes the file. */
+  close(): void {
+    this.#device.close();
+    this.#writer.close();
+  }
+
+  #record(batch: FrameBatch, count: number): void {
+    const view = this.#view.of(batch.memory);
+    const nowMs = this.#clock.now();
+    for (let i = 0; i < count; i++) this.#writer.write(view, batch.offsets[i], batch.lengths[i], nowMs);
+  }
+}

@@ -1,0 +1,233 @@
+import { formatMac } from '../address.ts';
+import { invalidOption } from '../errors.ts';
+import {
+  loadBinding,
+  TAP_ANY,
+  TAP_EXISTING,
+  TAP_NEW,
+  type TapBinding,
+  type TapDrops,
+  type TapHandle,
+  type TapSystemError,
+} from '../native/binding.ts';
+import type { Device, FrameBatch } from './device.ts';
+import { checkInteger, checkKeys, deviceError, parseUnicastMac, reasonOf, stableMac } from './options.ts';
+
+export type { TapDrops } from '../native/binding.ts';
+
+/**
+ * How a TAP is opened. A TAP is a wire with two ends. One is a network interface of the kernel, with an address of its
+ * own; the other is this device, behind which the director is a host with another address.
+ */
+export interface TapOptions {
+  /**
+   * The interface's name, at most 15 bytes. May hold one `%d`, which the kernel replaces by the first free number.
+   * Default: the kernel chooses (`tap0`, `tap1` ...).
+   */
+  readonly name?: string;
+  /**
+   * The network namespace to open it in: a name that `ip netns` knows, or the path of a namespace file
+   * (`/proc/1234/ns/net`). Default: the caller's. Needs CAP_SYS_ADMIN.
+   */
+  readonly namespace?: string;
+  /**
+   * The MAC address that the director uses. Default: a locally administered one that is the same every time for the
+   * same device, namespace and host name.
+   */
+  readonly mac?: string;
+  /** The MAC address of the kernel's interface. Default: what the kernel gave it (random, for a new one). */
+  readonly kernelMac?: string;
+  /** Largest IP packet in bytes, 68 .. 65521; set on the kernel's interface. Default: what the kernel has (1500). */
+  readonly mtu?: number;
+  /** Whether to bring the kernel's interface up. Default true. */
+  readonly up?: boolean;
+  /**
+   * `true`: attach to an interface that is there already (`ip tuntap add`), which stays when the device is closed.
+   * `false`: fail if it is there. Default: attach to it if it is there, else make one, which goes with the device.
+   */
+  readonly existing?: boolean;
+}
+
+const KNOWN = ['name', 'namespace', 'mac', 'kernelMac', 'mtu', 'up', 'existing'];
+
+/** IFNAMSIZ of the kernel, less the closing NUL. */
+const NAME_BYTES = 15;
+const LEAST_MTU = 68;
+/** The kernel's limit for a TAP: 65535 less the Ethernet header. */
+const MOST_MTU = 65521;
+/** Where `ip netns` keeps its namespaces. */
+const NAMESPACES = '/var/run/netns/';
+
+/** A TAP interface of the Linux kernel. Opening one needs CAP_NET_ADMIN, or an interface that was made for the user. */
+export class TapDevice implements Device {
+  readonly name: string;
+  readonly mac: string;
+  readonly mtu: number;
+  /** The MAC address of the kernel's interface when the device was opened. */
+  readonly kernelMac: string;
+
+  readonly #native: TapBinding;
+  readonly #handle: TapHandle;
+  #started = false;
+  #closed = false;
+
+  private constructor(
+    native: TapBinding,
+    handle: TapHandle,
+    name: string,
+    mac: string,
+    kernelMac: string,
+    mtu: number,
+  ) {
+    this.#native = native;
+    this.#handle = handle;
+    this.name = name;
+    this.mac = mac;
+    this.kernelMac = kernelMac;
+    this.mtu = mtu;
+  }
+
+  /**
+   * Opens a TAP. It stays open until {@link close}, or until nobody holds the device any more.
+   * @throws DirectorError ERR_INVALID_OPTION; ERR_DEVICE with the failed system call as `cause` (an Error with `code`,
+   *   `syscall` and `device`); ERR_UNSUPPORTED_PLATFORM on other systems than Linux or without the native addon.
+   */
+  static open(options: TapOptions = {}): TapDevice {
+    checkKeys(options, KNOWN);
+    const { name = '', namespace, mac, kernelMac, mtu, up = true, existing } = options;
+    checkName(name, existing);
+    const namespacePath = namespace === undefined ? '' : pathOfNamespace(namespace);
+    if (mac !== undefined) parseUnicastMac(mac, 'mac');
+    const kernelBytes = kernelMac === undefined ? new Uint8Array(0) : bytesOfMac(kernelMac);
+    if (mtu !== undefined) checkInteger('mtu', mtu, LEAST_MTU, MOST_MTU);
+    if (typeof up !== 'boolean') throw invalidOption('up', up, 'a boolean');
+    const existence = existing === undefined ? TAP_ANY : existing ? TAP_EXISTING : TAP_NEW;
+
+    const native = loadBinding();
+    try {
+      const tap = native.open(name, namespacePath, existence, kernelBytes, mtu ?? 0, up);
+      const itsMac = formatMac(
+        (tap.mac[0] << 8) | tap.mac[1],
+        tap.mac.slice(2).reduce((word, byte) => (word << 8) | byte, 0),
+      );
+      const ourMac = mac?.toLowerCase() ?? stableMac(tap.name, namespacePath);
+      if (ourMac === itsMac) {
+        native.close(tap.handle);
+        throw invalidOption('mac', mac, "an address other than the kernel's on the same wire");
+      }
+      return new TapDevice(native, tap.handle, tap.name, ourMac, itsMac, tap.mtu);
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      const problem = `cannot be opened: ${error.message}${hint(error)}`;
+      throw deviceError(describe(name, namespace), problem, error);
+    }
+  }
+
+  /** Frames lost on the way in or out, by reason. Counts on after {@link close}. */
+  get drops(): TapDrops {
+    return this.#native.drops(this.#handle);
+  }
+
+  /** @throws DirectorError ERR_DEVICE when the device is in use or closed. */
+  open(wake: () => void, fail: (error: Error) => void): void {
+    if (this.#closed) throw deviceError(this.name, 'is closed');
+    if (this.#started) throw deviceError(this.name, 'is in use');
+    this.#started = true;
+    this.#native.start(this.#handle, (error) => {
+      if (error === undefined) wake();
+      else fail(deviceError(this.name, `has failed: ${error.message}`, error));
+    });
+  }
+
+  receive(batch: FrameBatch): number {
+    if (this.#closed) return 0;
+    try {
+      return this.#native.receive(this.#handle, batch.memory, batch.offsets, batch.lengths, batch.count, batch.room);
+    } catch (error) {
+      throw deviceError(this.name, `cannot receive: ${reasonOf(error)}`, error);
+    }
+  }
+
+  transmit(batch: FrameBatch): number {
+    if (this.#closed) return 0;
+    try {
+      return this.#native.transmit(this.#handle, batch.memory, batch.offsets, batch.lengths, batch.count);
+    } catch (error) {
+      throw deviceError(this.name, `cannot transmit: ${reasonOf(error)}`, error);
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#native.close(this.#handle);
+  }
+}
+
+/** The kernel's rules (`dev_valid_name`), and one `%d` at most, which is what it accepts. */
+function checkName(name: string, existing: boolean | undefined): void {
+  if (typeof name !== 'string') throw invalidOption('name', name, 'a string');
+  if (existing !== undefined && typeof existing !== 'boolean') throw invalidOption('existing', existing, 'a boolean');
+  const pattern = name.includes('%');
+  if (existing === true && (name === '' || pattern)) throw invalidOption('name', name, 'the name of an interface');
+  if (name === '') return;
+  const fits = Buffer.byteLength(name) <= NAME_BYTES && name !== '.' && name !== '..' && !/[/:\s\0]/.test(name);
+  if (!fits || (pattern && !/^[^%]*%d[^%]*$/.test(name))) {
+    throw invalidOption('name', name, `an interface's name of at most ${NAME_BYTES} bytes`);
+  }
+}
+
+function pathOfNamespace(namespace: string): string {
+  const valid = typeof namespace === 'string' && namespace !== '' && namespace !== '.' && namespace !== '..';
+  if (!valid || namespace.includes('\0')) {
+    throw invalidOption('namespace', namespace, "a namespace's name or the path of its file");
+  }
+  return namespace.includes('/') ? namespace : NAMESPACES + namespace;
+}
+
+function bytesOfMac(text: string): Uint8Array {
+  const { high, low } = parseUnicastMac(text, 'kernelMac');
+  const bytes = new Uint8Array(6);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, high);
+  view.setInt32(2, low);
+  return bytes;
+}
+
+function isSystemError(error: unknown): error is TapSystemError {
+  return error instanceof Error && 'syscall' in error;
+}
+
+function describe(name: string, namespace: string | undefined): string {
+  const device = name === '' ? 'TAP' : name;
+  return namespace === undefined ? device : `${device} in namespace ${namespace}`;
+}
+
+/** What a person can do about the failures that people meet. */
+function hint(error: TapSystemError): string {
+  switch (`${error.syscall} ${error.code}`) {
+    case 'open /dev/net/tun ENOENT':
+      return ' (the kernel has no TUN/TAP driver, or the container no /dev/net/tun)';
+    case 'open /dev/net/tun EACCES':
+    case 'open /dev/net/tun EPERM':
+      return ' (this user may not open /dev/net/tun)';
+    case 'ioctl TUNSETIFF EPERM':
+    case 'ioctl SIOCSIFHWADDR EPERM':
+    case 'ioctl SIOCSIFMTU EPERM':
+    case 'ioctl SIOCSIFFLAGS EPERM':
+      return ' (this needs CAP_NET_ADMIN)';
+    case 'ioctl TUNSETIFF EBUSY':
+      return ' (the interface is in use, or exists and should not)';
+    case 'ioctl TUNSETIFF EINVAL':
+      return ' (an interface of this name exists and is no TAP with a single queue)';
+    case 'ioctl SIOCGIFINDEX ENODEV':
+      return ' (there is no interface of this name)';
+    case 'open ENOENT':
+      return ' (there is no such network namespace)';
+    case 'setns EPERM':
+      return ' (entering a network namespace needs CAP_SYS_ADMIN)';
+    case 'setns EINVAL':
+      return ' (the file is not a network namespace)';
+    default:
+      return '';
+  }
+}

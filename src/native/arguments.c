@@ -1,0 +1,120 @@
+#include "arguments.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <uv.h>
+
+static bool wrong_type(napi_env env, const char *name, const char *expected) {
+  char message[128];
+  snprintf(message, sizeof message, "%s must be %s", name, expected);
+  napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", message);
+  return false;
+}
+
+bool get_arguments(napi_env env, napi_callback_info info, size_t count, napi_value *arguments) {
+  size_t given = count;
+  if (napi_get_cb_info(env, info, &given, arguments, NULL, NULL) == napi_ok && given >= count) return true;
+  char message[64];
+  snprintf(message, sizeof message, "%zu arguments expected, %zu given", count, given);
+  napi_throw_type_error(env, "ERR_MISSING_ARGS", message);
+  return false;
+}
+
+bool get_integer(napi_env env, napi_value value, const char *name, int32_t least, int32_t most, int32_t *result) {
+  double number;
+  if (napi_get_value_double(env, value, &number) != napi_ok) return wrong_type(env, name, "a number");
+  /* The range first: it keeps NaN and what no int32_t holds away from the conversion. */
+  if (number >= least && number <= most && number == (int32_t)number) {
+    *result = (int32_t)number;
+    return true;
+  }
+  char message[128];
+  snprintf(message, sizeof message, "%s must be a whole number from %d to %d, not %g", name, least, most, number);
+  napi_throw_range_error(env, "ERR_OUT_OF_RANGE", message);
+  return false;
+}
+
+bool get_boolean(napi_env env, napi_value value, const char *name, bool *result) {
+  return napi_get_value_bool(env, value, result) == napi_ok || wrong_type(env, name, "a boolean");
+}
+
+bool get_text(napi_env env, napi_value value, const char *name, char *result, size_t size) {
+  size_t length;
+  if (napi_get_value_string_utf8(env, value, NULL, 0, &length) != napi_ok) return wrong_type(env, name, "a string");
+  if (length < size) {
+    napi_get_value_string_utf8(env, value, result, size, &length);
+    if (strlen(result) == length) return true;
+  }
+  char message[128];
+  snprintf(message, sizeof message, "%s must be shorter than %zu bytes, and without NUL", name, size);
+  napi_throw_range_error(env, "ERR_OUT_OF_RANGE", message);
+  return false;
+}
+
+static bool get_array(napi_env env, napi_value value, const char *name, napi_typedarray_type wanted,
+                      const char *expected, void **data, size_t *length) {
+  bool is_typed_array = false;
+  napi_typedarray_type type = wanted;
+  napi_is_typedarray(env, value, &is_typed_array);
+  if (is_typed_array && napi_get_typedarray_info(env, value, &type, length, data, NULL, NULL) == napi_ok &&
+      type == wanted)
+    return true;
+  return wrong_type(env, name, expected);
+}
+
+bool get_burst(napi_env env, const napi_value *arrays, napi_value count, struct tap_burst *burst) {
+  void *memory;
+  void *offsets;
+  void *lengths;
+  size_t offset_count;
+  size_t length_count;
+  if (!get_array(env, arrays[0], "memory", napi_uint8_array, "a Uint8Array", &memory, &burst->size)) return false;
+  if (!get_array(env, arrays[1], "offsets", napi_int32_array, "an Int32Array", &offsets, &offset_count)) return false;
+  if (!get_array(env, arrays[2], "lengths", napi_int32_array, "an Int32Array", &lengths, &length_count)) return false;
+  size_t most = offset_count < length_count ? offset_count : length_count;
+  if (most > INT32_MAX) most = INT32_MAX;
+  burst->memory = memory;
+  burst->offsets = offsets;
+  burst->lengths = lengths;
+  return get_integer(env, count, "count", 0, (int32_t)most, &burst->count);
+}
+
+void throw_out_of_bounds(napi_env env, int32_t index) {
+  char message[64];
+  snprintf(message, sizeof message, "frame %d lies outside of the memory", index);
+  napi_throw_range_error(env, "ERR_OUT_OF_RANGE", message);
+}
+
+static void set_text(napi_env env, napi_value object, const char *name, const char *text) {
+  napi_value value;
+  if (napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &value) == napi_ok)
+    napi_set_named_property(env, object, name, value);
+}
+
+napi_value make_system_error(napi_env env, const struct tap_error *error, const char *device) {
+  char code[32];
+  char reason[128];
+  uv_err_name_r(-error->number, code, sizeof code);
+  uv_strerror_r(-error->number, reason, sizeof reason);
+  /* libuv has no name for this one, and it is what a TAP answers once its interface was deleted. */
+  if (error->number == EBADFD) {
+    strcpy(code, "EBADFD");
+    strcpy(reason, "file descriptor in bad state");
+  }
+  char message[512];
+  int length = snprintf(message, sizeof message, "%s: %s, %s", code, reason, error->syscall);
+  if (device[0] != '\0') snprintf(message + length, sizeof message - (size_t)length, " '%s'", device);
+
+  napi_value text;
+  napi_value result;
+  napi_value number;
+  if (napi_create_string_utf8(env, message, NAPI_AUTO_LENGTH, &text) != napi_ok ||
+      napi_create_error(env, NULL, text, &result) != napi_ok || napi_create_int32(env, -error->number, &number) != napi_ok)
+    return NULL;
+  set_text(env, result, "code", code);
+  set_text(env, result, "syscall", error->syscall);
+  set_text(env, result, "device", device);
+  napi_set_named_property(env, result, "errno", number);
+  return result;
+}

@@ -1,0 +1,118 @@
+/**
+ * The native addon, as it is: an opaque handle for each TAP and flat functions on it. Loaded when the first TAP is
+ * opened, so that everything else works where it was not built.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { DirectorError } from '../errors.ts';
+
+/** An open TAP. Only the addon can look inside. */
+export interface TapHandle {
+  readonly tapHandle: unique symbol;
+}
+
+/** Whether the interface may be there already: attach to it or make it, it must be there, it must not. */
+export const TAP_ANY = 0;
+export const TAP_EXISTING = 1;
+export const TAP_NEW = 2;
+
+/** What `open` gives: the handle, and what the kernel says of the interface. */
+export interface OpenedTap {
+  readonly handle: TapHandle;
+  /** The interface's name, as the kernel completed it. */
+  readonly name: string;
+  /** The six bytes of the kernel's own address on the interface. */
+  readonly mac: readonly number[];
+  readonly mtu: number;
+}
+
+/** Frames lost by a TAP, by reason. */
+export interface TapDrops {
+  /** Received, but longer than the room for it. */
+  readonly oversize: number;
+  /** Not sent: the kernel had no memory or no queue space. */
+  readonly noBuffer: number;
+  /** Not sent: the interface is down, or gone. */
+  readonly linkDown: number;
+  /** Not sent: shorter than an Ethernet header, or refused by the kernel. */
+  readonly invalid: number;
+}
+
+/** A failed system call, as the addon throws it. */
+export interface TapSystemError extends Error {
+  /** `EPERM`, `EBUSY` ... */
+  readonly code: string;
+  /** The negative number of it. */
+  readonly errno: number;
+  /** `open /dev/net/tun`, `ioctl TUNSETIFF`, `setns` ... */
+  readonly syscall: string;
+  /** The interface's name. */
+  readonly device: string;
+}
+
+/**
+ * The addon's functions. All of them check their arguments and throw a TypeError or RangeError for wrong ones; `start`,
+ * `receive` and `transmit` throw an Error with code `ERR_CLOSED` for a closed TAP.
+ */
+export interface TapBinding {
+  /**
+   * Opens a TAP. An empty `name` lets the kernel choose one, an empty `namespacePath` is the caller's namespace, an
+   * empty `mac` and an `mtu` of 0 leave the kernel's choice.
+   * @throws {@link TapSystemError}
+   */
+  open(name: string, namespacePath: string, existence: number, mac: Uint8Array, mtu: number, up: boolean): OpenedTap;
+  /**
+   * Once for each TAP: from now on `wake()` is called when there is something to receive, once a turn of the event loop
+   * until `receive` has taken it all; not again before `receive` was called. `wake(error)` says that it is over.
+   */
+  start(handle: TapHandle, wake: (error?: TapSystemError) => void): void;
+  /** Fills up to `count` frames of up to `room` bytes. Returns how many. */
+  receive(
+    handle: TapHandle,
+    memory: Uint8Array,
+    offsets: Int32Array,
+    lengths: Int32Array,
+    count: number,
+    room: number,
+  ): number;
+  /** Sends `count` frames. Returns how many the kernel took; the others are lost and counted. */
+  transmit(handle: TapHandle, memory: Uint8Array, offsets: Int32Array, lengths: Int32Array, count: number): number;
+  /** The losses so far, also of a closed TAP. */
+  drops(handle: TapHandle): TapDrops;
+  /** Closes the TAP, in any state. Does nothing when called again. */
+  close(handle: TapHandle): void;
+}
+
+let loaded: TapBinding | undefined;
+
+/** The package's folder: the compiled file lies deeper in `build` than in `dist`. */
+function packageRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package.json')) && dirname(folder) !== folder) folder = dirname(folder);
+  return folder;
+}
+
+/**
+ * The addon.
+ * @throws DirectorError ERR_UNSUPPORTED_PLATFORM where there is none: on other systems than Linux, and where it was
+ *   neither shipped nor built for this one.
+ */
+export function loadBinding(): TapBinding {
+  if (loaded !== undefined) return loaded;
+  if (process.platform !== 'linux') {
+    const message = `TAP interfaces are supported on Linux only, not on ${process.platform}`;
+    throw new DirectorError('ERR_UNSUPPORTED_PLATFORM', message);
+  }
+  try {
+    const load = createRequire(import.meta.url)('node-gyp-build') as (root: string) => TapBinding;
+    loaded = load(packageRoot());
+  } catch (cause) {
+    const message =
+      `the native addon for TAP interfaces is missing on this machine (${process.platform}-${process.arch}); ` +
+      'build it with a C compiler, make and Python installed: npm rebuild tapvs';
+    throw new DirectorError('ERR_UNSUPPORTED_PLATFORM', message, { cause });
+  }
+  return loaded;
+}
