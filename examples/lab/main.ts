@@ -21,8 +21,9 @@ Lays a small network, starts a director in the middle, sends real requests throu
   nat  masquerading: both directions pass the director, ports are mapped
   tun  IPIP tunnels: the servers stand in another subnet
 
-  --memory   no namespaces, no TAP, no privileges: everything inside this process, on any operating system
-  --help     this text`;
+  --memory      no namespaces, no TAP, no privileges: everything inside this process, on any operating system
+  --pcap=FILE   records what the director receives and sends, for tcpdump -r; not with --memory
+  --help        this text`;
 
 const print = (line: string): void => console.log(line);
 
@@ -36,17 +37,18 @@ async function main(): Promise<number> {
   }
   const mode = modeOf(positionals);
   if (values.memory === true) {
+    if (values.pcap !== undefined) throw new UsageError('--pcap: there is nothing to record with --memory');
     const { runMemoryLab } = await import('./memory.ts');
     await runMemoryLab(mode, print);
     return 0;
   }
-  return runInNamespaces(mode);
+  return runInNamespaces(mode, values.pcap);
 }
 
 function parse() {
   try {
     return parseArgs({
-      options: { memory: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+      options: { memory: { type: 'boolean' }, pcap: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
       allowPositionals: true,
     });
   } catch (error) {
@@ -61,7 +63,7 @@ function modeOf([mode = 'dr', ...rest]: readonly string[]): LabMode {
   return known;
 }
 
-async function runInNamespaces(mode: LabMode): Promise<number> {
+async function runInNamespaces(mode: LabMode, pcap: string | undefined): Promise<number> {
   const story = storyOf(mode);
   if (isInsideUserNamespace()) {
     makeRoomForNames();
@@ -72,7 +74,7 @@ async function runInNamespaces(mode: LabMode): Promise<number> {
     removeLeftoverNamespaces();
   }
   const { runLab } = await import('./run.ts');
-  await runLab(story, print);
+  await runLab(story, print, { pcap });
   return 0;
 }
 
@@ -94,4 +96,6 @@ function report(error: unknown): number {
   throw error;
 }
 
+// The reader has gone (`npm run lab | head`): nothing to tell any more.
+process.stdout.once('error', () => process.exit(1));
 process.exitCode = await main().catch(report);

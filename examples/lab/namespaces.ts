@@ -1,5 +1,5 @@
 /** Network namespaces as hosts and bridges as networks: the lab's cables, through iproute2. */
-import { lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CommandFailure, run } from './processes.ts';
@@ -58,6 +58,10 @@ export class Network {
     // Strict reverse path filtering, which a new namespace may inherit, would drop what takes another way back: all of
     // what DR and TUN do.
     this.sysctl(host, { 'ipv4/conf/all/rp_filter': 0, 'ipv4/conf/default/rp_filter': 0 });
+    // Nothing here speaks IPv6; without this every interface would announce itself to its neighbours.
+    if (existsSync('/proc/sys/net/ipv6')) {
+      this.sysctl(host, { 'ipv6/conf/all/disable_ipv6': 1, 'ipv6/conf/default/disable_ipv6': 1 });
+    }
     this.ip(host, 'link', 'set', 'lo', 'up');
   }
 

@@ -1,7 +1,8 @@
 /** A story, told in network namespaces: hosts, servers, a Director on TAP interfaces, and a client that asks. */
 import { rmSync } from 'node:fs';
+import { join, parse } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Device, Director, TapDevice } from '../../src/index.ts';
+import { type Device, Director, PcapDevice, TapDevice } from '../../src/index.ts';
 import { selfSigned } from './certificate.ts';
 import { Cleanup } from './cleanup.ts';
 import { makeDirectory, Network } from './namespaces.ts';
@@ -24,17 +25,17 @@ import {
 import { layOut, networkOf } from './topology.ts';
 import { addTunnelEnd } from './tunnels.ts';
 
-/** How the lab is to be run. */
+/** What a run does beside telling its story. */
 export interface RunOptions {
-  /** What serves the pages; by default nginx where it is installed. */
-  readonly server?: ServerKind | undefined;
+  /** A file to record the director's frames in, as pcap. Where it has several interfaces each gets a file of its own. */
+  readonly pcap?: string | undefined;
 }
 
 /** The rate estimator counts for two seconds before it shows anything. */
 const ESTIMATOR_PERIOD_MS = 2000;
 
 /**
- * Runs the story and prints it. Everything made is removed when the process exits.
+ * Runs the story and prints it. Everything made is removed in the end, or when the process exits before.
  * @throws LabFailure when something comes out otherwise than the story says.
  * @throws Unavailable when the system does not let the lab run.
  */
@@ -43,8 +44,8 @@ export async function runLab(story: Story, print: Print, options: RunOptions = {
   const lab = new Lab(story, print, cleanup);
   try {
     lab.layOut();
-    await lab.startServers(options.server ?? availableServer());
-    lab.startDirector();
+    await lab.startServers(availableServer());
+    lab.startDirector(options.pcap);
     lab.configure();
     await lab.tell();
   } finally {
@@ -85,14 +86,14 @@ class Lab {
     for (const server of this.#story.servers) {
       await startServer(this.#network, this.#children, kind, server, identity, directory);
     }
-    this.#print(`  The servers are ${kind === 'nginx' ? 'nginx' : 'Node (nginx is not installed, or not asked for)'}.`);
+    this.#print(`  The servers are ${kind === 'nginx' ? 'nginx' : 'Node (nginx is not installed)'}.`);
   }
 
-  startDirector(): void {
+  startDirector(pcap: string | undefined): void {
     const { interfaces, gateway, forwarding } = this.#story.director;
     const director = new Director({
       interfaces: interfaces.map((addresses, i) => ({
-        device: this.#openTap(i, addresses[0]!),
+        device: this.#record(this.#openTap(i, addresses[0]!), pcap),
         addresses: [...addresses],
       })),
       routes: gateway === undefined ? [] : [{ to: 'default', via: gateway }],
@@ -108,6 +109,14 @@ class Lab {
     const device = TapDevice.open({ name, namespace: this.#network.switchNamespace });
     this.#network.plugIn(name, networkOf(address));
     return device;
+  }
+
+  #record(device: Device, pcap: string | undefined): Device {
+    if (pcap === undefined) return device;
+    const { dir, name, ext } = parse(pcap);
+    const path = this.#story.director.interfaces.length === 1 ? pcap : join(dir, `${name}-${device.name}${ext}`);
+    this.#print(`  The frames of ${device.name} are recorded in ${path}.`);
+    return new PcapDevice(device, path);
   }
 
   configure(): void {

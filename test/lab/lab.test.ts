@@ -115,6 +115,20 @@ for (const mode of LAB_MODES) {
   });
 }
 
+inNamespaces('the lab records what passes the director', async (t) => {
+  const files = mkdtempSync(join(tmpdir(), 'lab-test-pcap-'));
+  t.teardown(() => rmSync(files, { recursive: true }));
+  const lab = new RunningLab([process.execPath, LAB, 'nat', `--pcap=${join(files, 'lab.pcap')}`]);
+  t.teardown(() => lab.discard());
+  t.is(await lab.ended(), 0, lab.out);
+  const magic = '\xd4\xc3\xb2\xa1';
+  t.deepEqual(readdirSync(files).sort(), ['lab-tap0.pcap', 'lab-tap1.pcap']);
+  for (const name of readdirSync(files)) {
+    const recording = readFileSync(join(files, name), 'latin1');
+    t.true(recording.startsWith(magic) && recording.includes('GET / HTTP/1.1'), name);
+  }
+});
+
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   inNamespaces(`${signal} in the middle ends the lab and leaves nothing behind`, async (t) => {
     const lab = new RunningLab([process.execPath, LAB]);
