@@ -3,8 +3,7 @@
  * packet of IP protocol 4 to a TAP; this takes the outer header off and gives the inner packet back through the same TAP.
  */
 import type { Device, FrameBatch } from '../../src/index.ts';
-import * as ethernet from '../../src/packet/ethernet.ts';
-import * as ipv4 from '../../src/packet/ipv4.ts';
+import { ethernet, ipv4 } from '../../src/packet/index.ts';
 
 const BURST = 32;
 /** Room for a frame: more than the lab's MTU of 1500 asks for. */

@@ -86,7 +86,7 @@ function report(error: unknown): number {
   // The terminal's Ctrl-C reaches the commands as well as the lab.
   if (error instanceof CommandFailure && error.signal === 'SIGINT') return 130;
   if (error instanceof Unavailable) {
-    console.error(`lab: ${error.message}; 'npm run lab -- --memory' runs without all that`);
+    console.error(`lab: ${error.message}; 'npm run lab -- --memory' needs nothing of the system`);
     return 1;
   }
   if (error instanceof LabFailure || error instanceof CommandFailure || error instanceof DirectorError) {

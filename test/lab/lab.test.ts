@@ -187,7 +187,7 @@ inNamespacesAsRoot('missing programs are named in one sentence', async (t) => {
   const lab = new RunningLab(without(['curl', 'iptables', 'nft']));
   t.teardown(() => lab.discard());
   t.is(await lab.ended(), 1, lab.out);
-  t.is(lab.out, "lab: not installed: curl, iptables (or nft); 'npm run lab -- --memory' runs without all that\n");
+  t.is(lab.out, "lab: not installed: curl, iptables (or nft); 'npm run lab -- --memory' needs nothing of the system\n");
 });
 
 /** The words before a command that make it an ordinary user's. */
@@ -233,7 +233,10 @@ asNobody('an ordinary user who may not open /dev/net/tun is told so in one sente
   const lab = new RunningLab([...hidden, openTunDirectory(t), ...AS_NOBODY, process.execPath, LAB]);
   t.teardown(() => lab.discard());
   t.is(await lab.ended(), 1, lab.out);
-  t.is(lab.out, "lab: /dev/net/tun may not be opened by this user; 'npm run lab -- --memory' runs without all that\n");
+  t.is(
+    lab.out,
+    "lab: /dev/net/tun may not be opened by this user; 'npm run lab -- --memory' needs nothing of the system\n",
+  );
 });
 
 for (const mode of LAB_MODES) {
