@@ -45,9 +45,9 @@ export async function runLab(story: Story, print: Print, options: RunOptions = {
   try {
     lab.layOut();
     await lab.startServers(availableServer());
-    lab.startDirector(options.pcap);
-    lab.configure();
-    await lab.tell();
+    const director = lab.startDirector(options.pcap);
+    lab.configure(director);
+    await lab.tell(director);
   } finally {
     cleanup.run();
   }
@@ -59,7 +59,6 @@ class Lab {
   readonly #cleanup: Cleanup;
   readonly #network = new Network();
   readonly #children = new Children();
-  #director!: Director;
 
   constructor(story: Story, print: Print, cleanup: Cleanup) {
     this.#story = story;
@@ -89,7 +88,7 @@ class Lab {
     this.#print(`  The servers are ${kind === 'nginx' ? 'nginx' : 'Node (nginx is not installed)'}.`);
   }
 
-  startDirector(pcap: string | undefined): void {
+  startDirector(pcap: string | undefined): Director {
     const { interfaces, gateway, forwarding } = this.#story.director;
     const director = new Director({
       interfaces: interfaces.map((addresses, i) => ({
@@ -101,7 +100,7 @@ class Lab {
     });
     this.#cleanup.add(() => director.stop());
     director.start();
-    this.#director = director;
+    return director;
   }
 
   #openTap(index: number, address: string): Device {
@@ -119,30 +118,30 @@ class Lab {
     return new PcapDevice(device, path);
   }
 
-  configure(): void {
+  configure(director: Director): void {
     printHeading(this.#print, 'The services');
-    for (const command of this.#story.commands) this.#ipvsadm(command);
+    for (const command of this.#story.commands) this.#ipvsadm(director, command);
   }
 
   /** @throws LabFailure when the command fails. */
-  #ipvsadm(command: string): string {
-    const { status, out } = this.#director.ipvsadm(command);
+  #ipvsadm(director: Director, command: string): string {
+    const { status, out } = director.ipvsadm(command);
     printIpvsadm(this.#print, command, out);
     if (status !== 0) throw new LabFailure(`ipvsadm ${command}: exit status ${status}`);
     return out;
   }
 
-  async tell(): Promise<void> {
+  async tell(director: Director): Promise<void> {
     const answers: string[][] = [];
     for (const each of this.#story.requests) answers.push(await this.#ask(each));
     await pause(ESTIMATOR_PERIOD_MS + 100);
-    const listings = Object.fromEntries(LISTINGS.map((listing) => [listing, this.#list(listing)]));
+    const listings = Object.fromEntries(LISTINGS.map((listing) => [listing, this.#list(director, listing)]));
     checkOutcome(this.#story, { answers, listings: listings as Record<Listing, string> });
   }
 
   /** @returns the names of the servers that answered. @throws LabFailure when a request fails. */
   async #ask({ url }: Request): Promise<string[]> {
-    printHeading(this.#print, `Ten requests to ${url}`);
+    printHeading(this.#print, `${REQUESTS_PER_URL} requests to ${url}`);
     this.#print(`client# for i in {1..${REQUESTS_PER_URL}}; do curl -k -H 'Host: ${HOST}' ${url}; done`);
     const names: string[] = [];
     for (let i = 0; i < REQUESTS_PER_URL; i++) {
@@ -154,8 +153,8 @@ class Lab {
     return names;
   }
 
-  #list(listing: Listing): string {
+  #list(director: Director, listing: Listing): string {
     this.#print('');
-    return this.#ipvsadm(listing);
+    return this.#ipvsadm(director, listing);
   }
 }
