@@ -12,7 +12,6 @@ export type Print = (line: string) => void;
 
 /** One of the two web servers. */
 export interface WebServer {
-  /** What it answers with: `node1` sends the line `node1`. */
   readonly name: string;
   /** Its own address (RIP), with prefix length. */
   readonly address: string;
@@ -77,6 +76,14 @@ export interface Story {
   readonly finalState: string;
   /** Whether the director sees the answers: only then OutPkts counts. */
   readonly answersPassDirector: boolean;
+}
+
+/** The name of the site that is asked for. */
+export const SITE = 'www.xuzhichao.com';
+
+/** The page of a server: what its answers show. */
+export function pageOf(name: string): string {
+  return `${name}.xuzhichao.com page`;
 }
 
 /** How often each URL is asked for. */
@@ -329,10 +336,4 @@ export function printIpvsadm(print: Print, commandLine: string, out: string): vo
   print(`director# ipvsadm ${commandLine}`);
   const text = out.replace(/\n$/, '');
   if (text !== '') for (const line of text.split('\n')) print(line);
-}
-
-/** Prints who answered a request, in order. */
-export function printAnswers(print: Print, request: Request, answers: readonly string[]): void {
-  print(`client$ curl -k ${request.url}   (${answers.length} times)`);
-  print(answers.join(' '));
 }
