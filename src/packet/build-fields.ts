@@ -67,7 +67,8 @@ export interface IpFields {
   readonly flowLabel?: number;
   /**
    * IPv6 only: extension headers, in the order of the wire. Where `id`, `mf` or `fragmentOffset` is given, a fragment
-   * header comes after them. Default none.
+   * header comes after them. Transport checksums are over `destination`, also where a routing header would lead on.
+   * Default none.
    */
   readonly extensions?: readonly ExtensionFields[];
 }

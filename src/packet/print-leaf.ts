@@ -100,11 +100,18 @@ function tcpOptions(view: DataView, at: number, end: number): string[] {
   return words;
 }
 
+/** So many chunks are named. */
+const MAX_CHUNKS = 8;
+
 export function printSctp(view: DataView, { at, limit }: Span): string {
   if (limit - at < sctp.SCTP_HEADER) return 'SCTP truncated';
   const chunks: string[] = [];
   let i = at + sctp.SCTP_HEADER;
   while (limit - i >= sctp.CHUNK_HEADER) {
+    if (chunks.length === MAX_CHUNKS) {
+      chunks.push('...');
+      break;
+    }
     const length = sctp.chunkLength(view, i);
     chunks.push(chunkName(sctp.chunkType(view, i)));
     if (length < sctp.CHUNK_HEADER) {

@@ -222,6 +222,12 @@ test('what is impossible is named', (t) => {
   t.regex(printInside(sctp), / SCTP \[COOKIE-ECHO bad chunk\]/);
 });
 
+test('a long list of chunks is cut short', (t) => {
+  const chunks = Array.from({ length: 9 }, () => ({ type: 0 }));
+  const packet = buildPacket({ ip: CLIENT, sctp: { ...PORTS, chunks } });
+  t.true(printPacket(view(packet), 0, packet.length).includes(`[${'DATA '.repeat(8)}...] tag`));
+});
+
 test('tunnels within tunnels end somewhere', (t) => {
   let packet = buildPacket({ ip: CLIENT, udp: PORTS });
   for (let i = 0; i < 50; i++) packet = buildPacket({ ip: CLIENT, payload: packet });
