@@ -1,4 +1,8 @@
 /** Shared by the packet tests. */
+import fc from 'fast-check';
+
+// The same cases in every run, so that a failure is never a matter of luck; FC_SEED=<number> looks elsewhere.
+fc.configureGlobal({ seed: Number(process.env.FC_SEED ?? 1) });
 
 /** Bytes of hexadecimal digits; blanks are for the reader. */
 export function hex(digits: string): Uint8Array {
