@@ -183,7 +183,7 @@ export class MemoryHost {
    * Opens a UDP port; 0 takes a free one.
    * @throws DirectorError ERR_INVALID_OPTION when the port is none or taken.
    */
-  bind(port: number, onMessage: (data: Uint8Array, origin: DatagramOrigin) => void): MemoryUdpSocket {
+  bind(port: number, onMessage: (data: Buffer, origin: DatagramOrigin) => void): MemoryUdpSocket {
     if (port !== 0) checkPort(port, 'port');
     return this.#udp.bind(port, onMessage);
   }

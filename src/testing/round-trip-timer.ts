@@ -1,7 +1,7 @@
-/** All in milliseconds. The least is Linux's, not the second of RFC 6298: nobody in memory waits that long. */
+/** In milliseconds. The least and the most are Linux's: RFC 6298's whole second is long for a network in memory. */
 const INITIAL_MS = 1000;
 const LEAST_MS = 200;
-const MOST_MS = 60_000;
+const MOST_MS = 120_000;
 /** The granularity of the clock that the estimate allows for. */
 const GRANULARITY_MS = 10;
 

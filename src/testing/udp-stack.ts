@@ -30,7 +30,7 @@ export interface MemoryUdpSocket {
 
 interface Bound {
   readonly socket: MemoryUdpSocket;
-  readonly onMessage: (data: Uint8Array, origin: DatagramOrigin) => void;
+  readonly onMessage: (data: Buffer, origin: DatagramOrigin) => void;
 }
 
 /** What a datagram is sent with: addresses resolved and checked. */
@@ -63,7 +63,7 @@ export class UdpStack {
   }
 
   /** Opens `port`, or a free one for 0. @throws DirectorError ERR_INVALID_OPTION when the port is taken. */
-  bind(port: number, onMessage: (data: Uint8Array, origin: DatagramOrigin) => void): MemoryUdpSocket {
+  bind(port: number, onMessage: (data: Buffer, origin: DatagramOrigin) => void): MemoryUdpSocket {
     const own = port === 0 ? this.#ports.take((candidate) => !this.#bound.has(candidate)) : port;
     if (own === undefined) throw new DirectorError('ERR_DEVICE', 'no local port is free');
     if (this.#bound.has(own)) throw invalidOption('port', own, 'free');
@@ -87,7 +87,7 @@ export class UdpStack {
     if (bound === undefined) return false;
     const length = udp.udpLength(view, at);
     if (length < udp.UDP_HEADER || length > packet.payloadLength) return true;
-    bound.onMessage(packet.bytes.slice(at + udp.UDP_HEADER, at + length), {
+    bound.onMessage(Buffer.from(packet.bytes.subarray(at + udp.UDP_HEADER, at + length)), {
       address: text(packet.source),
       port: udp.sourcePort(view, at),
       localAddress: text(packet.destination),
