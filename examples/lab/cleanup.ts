@@ -5,11 +5,14 @@ import { constants } from 'node:os';
 export class Cleanup {
   readonly #steps: (() => void)[] = [];
 
-  /** Has the steps run when the process exits, for whatever reason, and makes it exit on Ctrl-C and its like. */
+  /**
+   * Has the steps run when the process exits, for whatever reason, and makes it exit on Ctrl-C and its like. A second
+   * Ctrl-C changes nothing: the handlers stay, so that it does not end the process in the middle of its steps.
+   */
   constructor() {
     process.once('exit', () => this.run());
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-      process.once(signal, () => process.exit(128 + constants.signals[signal]));
+      process.on(signal, () => process.exit(128 + constants.signals[signal]));
     }
   }
 

@@ -1,27 +1,15 @@
 /** A story, told in network namespaces: hosts, servers, a Director on TAP interfaces, and a client that asks. */
 import { rmSync } from 'node:fs';
 import { join, parse } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { type Device, Director, PcapDevice, TapDevice } from '../../src/index.ts';
 import { selfSigned } from './certificate.ts';
 import { Cleanup } from './cleanup.ts';
 import { makeDirectory, Network } from './namespaces.ts';
 import { Children } from './processes.ts';
-import { HOST, request } from './requests.ts';
-import { availableServer, pageOf, type ServerKind, startServer } from './servers.ts';
-import {
-  checkOutcome,
-  LabFailure,
-  LISTINGS,
-  type Listing,
-  type Print,
-  printHeading,
-  printIpvsadm,
-  printStory,
-  REQUESTS_PER_URL,
-  type Request,
-  type Story,
-} from './story.ts';
+import { commandLine, request } from './requests.ts';
+import { availableServer, type ServerKind, startServer } from './servers.ts';
+import { LabFailure, type Print, printStory, SITE, type Story } from './story.ts';
+import { type Stage, tell } from './telling.ts';
 import { layOut, networkOf } from './topology.ts';
 import { addTunnelEnd } from './tunnels.ts';
 
@@ -30,9 +18,6 @@ export interface RunOptions {
   /** A file to record the director's frames in, as pcap. Where it has several interfaces each gets a file of its own. */
   readonly pcap?: string | undefined;
 }
-
-/** The rate estimator counts for two seconds before it shows anything. */
-const ESTIMATOR_PERIOD_MS = 2000;
 
 /**
  * Runs the story and prints it. Everything made is removed in the end, or when the process exits before.
@@ -46,8 +31,7 @@ export async function runLab(story: Story, print: Print, options: RunOptions = {
     lab.layOut();
     await lab.startServers(availableServer());
     const director = lab.startDirector(options.pcap);
-    lab.configure(director);
-    await lab.tell(director);
+    await tell(story, lab.stageWith(director));
   } finally {
     cleanup.run();
   }
@@ -81,7 +65,7 @@ class Lab {
     const directory = makeDirectory();
     this.#cleanup.add(() => rmSync(directory, { recursive: true, force: true }));
     this.#cleanup.add(() => this.#children.killAll());
-    const identity = selfSigned(HOST);
+    const identity = selfSigned(SITE);
     for (const server of this.#story.servers) {
       await startServer(this.#network, this.#children, kind, server, identity, directory);
     }
@@ -118,43 +102,12 @@ class Lab {
     return new PcapDevice(device, path);
   }
 
-  configure(director: Director): void {
-    printHeading(this.#print, 'The services');
-    for (const command of this.#story.commands) this.#ipvsadm(director, command);
-  }
-
-  /** @throws LabFailure when the command fails. */
-  #ipvsadm(director: Director, command: string): string {
-    const { status, out } = director.ipvsadm(command);
-    printIpvsadm(this.#print, command, out);
-    if (status !== 0) throw new LabFailure(`ipvsadm ${command}: exit status ${status}`);
-    return out;
-  }
-
-  async tell(director: Director): Promise<void> {
-    const answers: string[][] = [];
-    for (const each of this.#story.requests) answers.push(await this.#ask(each));
-    await pause(ESTIMATOR_PERIOD_MS + 100);
-    const listings = Object.fromEntries(LISTINGS.map((listing) => [listing, this.#list(director, listing)]));
-    checkOutcome(this.#story, { answers, listings: listings as Record<Listing, string> });
-  }
-
-  /** @returns the names of the servers that answered. @throws LabFailure when a request fails. */
-  async #ask({ url }: Request): Promise<string[]> {
-    printHeading(this.#print, `${REQUESTS_PER_URL} requests to ${url}`);
-    this.#print(`client# for i in {1..${REQUESTS_PER_URL}}; do curl -k -H 'Host: ${HOST}' ${url}; done`);
-    const names: string[] = [];
-    for (let i = 0; i < REQUESTS_PER_URL; i++) {
+  stageWith(director: Director): Stage {
+    const ask = async (url: string): Promise<string> => {
       const { page, trouble } = await request(this.#network, this.#children, 'client', url);
-      if (page === undefined) throw new LabFailure(`request ${i + 1} to ${url} failed: ${trouble}`);
-      this.#print(page);
-      names.push(this.#story.servers.find((server) => pageOf(server) === page)?.name ?? page);
-    }
-    return names;
-  }
-
-  #list(director: Director, listing: Listing): string {
-    this.#print('');
-    return this.#ipvsadm(director, listing);
+      if (page === undefined) throw new LabFailure(`the request to ${url} failed: ${trouble}`);
+      return page;
+    };
+    return { print: this.#print, director, commandFor: commandLine, ask };
   }
 }

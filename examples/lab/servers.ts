@@ -7,7 +7,7 @@ import type { Identity } from './certificate.ts';
 import type { Network } from './namespaces.ts';
 import { type Children, findProgram, run } from './processes.ts';
 import { request } from './requests.ts';
-import { hostOf, LabFailure, type WebServer } from './story.ts';
+import { hostOf, LabFailure, pageOf, type WebServer } from './story.ts';
 
 /** What can serve the pages. */
 export type ServerKind = 'nginx' | 'node';
@@ -15,11 +15,6 @@ export type ServerKind = 'nginx' | 'node';
 /** What serves the pages here: nginx where it is installed and knows TLS. */
 export function availableServer(): ServerKind {
   return findProgram('nginx') !== undefined && nginxModules().includes('--with-http_ssl_module') ? 'nginx' : 'node';
-}
-
-/** The page of a server: what its answers show. */
-export function pageOf(server: WebServer): string {
-  return `${server.name}.xuzhichao.com page`;
 }
 
 /** A web server's files. */
@@ -58,7 +53,7 @@ export async function startServer(
     `https://${hostOf(server.address)}:${server.httpsPort}/`,
   ];
   for (const url of urls) {
-    for (let tries = 1; (await request(network, children, server.name, url)).page !== pageOf(server); tries++) {
+    for (let tries = 1; (await request(network, children, server.name, url)).page !== pageOf(server.name); tries++) {
       if (ended !== undefined) throw new LabFailure(`${kind} on ${server.name} ended: ${ended}`);
       if (tries === 100) throw new LabFailure(`${kind} on ${server.name} does not answer on ${url}`);
       await pause(50);
@@ -69,7 +64,7 @@ export async function startServer(
 function writeSite(server: WebServer, identity: Identity, directory: string): Site {
   const site = { server, directory, certPath: join(directory, 'lab.crt'), keyPath: join(directory, 'lab.key') };
   mkdirSync(join(directory, 'html'), { recursive: true });
-  writeFileSync(join(directory, 'html', 'index.html'), `${pageOf(server)}\n`);
+  writeFileSync(join(directory, 'html', 'index.html'), `${pageOf(server.name)}\n`);
   writeFileSync(site.certPath, identity.cert);
   writeFileSync(site.keyPath, identity.key, { mode: 0o600 });
   return site;

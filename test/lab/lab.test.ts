@@ -150,7 +150,7 @@ inNamespaces('a failed request ends the lab with a sentence and leaves nothing b
   const lab = new RunningLab([process.execPath, LAB], bin);
   t.teardown(() => lab.discard());
   t.is(await lab.ended(), 1, lab.out);
-  t.true(lab.out.trimEnd().endsWith('lab: request 1 to https://192.168.20.50/ failed: curl: 7'), lab.out);
+  t.true(lab.out.trimEnd().endsWith('lab: the request to https://192.168.20.50/ failed: curl: 7'), lab.out);
   await assertNothingLeft(t, lab);
 });
 
