@@ -85,11 +85,11 @@ export function parsePrefix(text: string, option: string, defaultFamily: Family 
 
 /** Prints the address of the family at `words[at]`: dotted quad, or RFC 5952 text for IPv6. */
 export function formatAddress(family: Family, words: Words, at = 0): string {
-  const w = words[at]!;
+  const w = words[at];
   if (family === 4) return `${w >>> 24}.${(w >>> 16) & 255}.${(w >>> 8) & 255}.${w & 255}`;
   const groups: string[] = [];
   for (let i = 0; i < 4; i++) {
-    const word = words[at + i]!;
+    const word = words[at + i];
     groups.push((word >>> 16).toString(16), (word & 0xffff).toString(16));
   }
   return ip6addr.parse(groups.join(':')).toString({ format: 'v6' });

@@ -13,6 +13,7 @@ export type DirectorErrorCode =
   | 'ERR_NO_DAEMON'
   | 'ERR_DEVICE'
   | 'ERR_CLOSED'
+  | 'ERR_UNSUPPORTED'
   | 'ERR_UNSUPPORTED_PLATFORM';
 
 /** What a {@link DirectorError} knows beside its text. */

@@ -18,8 +18,8 @@ export const TUNNEL_REMCSUM = 2;
 export class Destination {
   /** Small number by which connection rows refer to this destination. */
   readonly id: number;
-  /** The service it belongs to. */
-  readonly service: Service;
+  /** The service it belongs to. A deleted destination that comes back may come back to a new service of the same key. */
+  service: Service;
   /** Family of the server's own address; differs from the service's only for tunnels. */
   readonly family: Family;
   /** The server's address (RIP), host order; four words, IPv4 uses the first. */
@@ -49,6 +49,8 @@ export class Destination {
   available = true;
   /** At its upper threshold: gets no new connections until it falls below the lower one. */
   overloaded = false;
+  /** How many connections and templates refer to it: while there are any, it is kept although it was deleted. */
+  references = 0;
   readonly stats: Stats = new Stats();
 
   constructor(id: number, service: Service, family: Family, words: Words, address: string, port: number) {

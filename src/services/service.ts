@@ -1,5 +1,5 @@
 import type { Family, Words } from '../address.ts';
-import type { Scheduler } from '../schedulers/scheduler.ts';
+import type { Scheduler, SchedulerFactory } from '../schedulers/scheduler.ts';
 import type { Destination } from './destination.ts';
 import { Stats } from './stats.ts';
 
@@ -27,7 +27,8 @@ export class Service {
 
   /** Real servers, **newest first**, as the kernel keeps them: every "first in the list" rule runs in this order. */
   readonly destinations: Destination[] = [];
-  schedulerName = 'wlc';
+  /** What made the scheduler; its name is what listings print. */
+  factory: SchedulerFactory | null = null;
   scheduler: Scheduler | null = null;
   /** SVC_* flags. */
   flags = 0;
@@ -35,6 +36,8 @@ export class Service {
   timeout = 0;
   /** Which bits of a client's address count for persistence: four words, IPv4 uses the first. */
   readonly netmask: Words = Int32Array.of(-1, -1, -1, -1);
+  /** The same as a prefix length: 32 or 128 is every client on its own. */
+  netmaskLength: number;
   /** Name of the persistence engine, or empty. */
   engine = '';
   readonly stats: Stats = new Stats();
@@ -55,5 +58,6 @@ export class Service {
     this.address = address;
     this.port = port;
     this.fwmark = fwmark;
+    this.netmaskLength = family === 4 ? 32 : 128;
   }
 }

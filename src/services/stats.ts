@@ -45,11 +45,11 @@ export class Stats {
   /** One estimator step; called every {@link ESTIMATE_PERIOD_MS}. Moves each average a quarter of the way to the rate. */
   estimate(): void {
     for (let i = 0; i < FIELDS; i++) {
-      const count = this.counts[i]!;
+      const count = this.counts[i];
       const scale = i < IN_BYTES ? 512 : 16; // (change over 2 s) * 1024 / 2, or * 32 / 2
-      const rate = (count - this.#last[i]!) * scale;
+      const rate = (count - this.#last[i]) * scale;
       this.#last[i] = count;
-      const average = this.#average[i]!;
+      const average = this.#average[i];
       this.#average[i] = average + Math.floor((rate - average) / 4);
     }
   }
@@ -62,7 +62,7 @@ export class Stats {
   }
 
   snapshot(): StatsSnapshot {
-    const [conns, inPkts, outPkts, inBytes, outBytes] = this.counts.map((count, i) => count - this.#zero[i]!);
+    const [conns, inPkts, outPkts, inBytes, outBytes] = this.counts.map((count, i) => count - this.#zero[i]);
     return { conns: conns!, inPkts: inPkts!, outPkts: outPkts!, inBytes: inBytes!, outBytes: outBytes! };
   }
 
@@ -71,11 +71,11 @@ export class Stats {
     const perSecond = (average: number) => Math.floor((average + 0x1ff) / 1024);
     const bytesPerSecond = (average: number) => Math.floor((average + 0xf) / 32);
     return {
-      cps: perSecond(a[CONNS]!),
-      inPps: perSecond(a[IN_PKTS]!),
-      outPps: perSecond(a[OUT_PKTS]!),
-      inBps: bytesPerSecond(a[IN_BYTES]!),
-      outBps: bytesPerSecond(a[OUT_BYTES]!),
+      cps: perSecond(a[CONNS]),
+      inPps: perSecond(a[IN_PKTS]),
+      outPps: perSecond(a[OUT_PKTS]),
+      inBps: bytesPerSecond(a[IN_BYTES]),
+      outBps: bytesPerSecond(a[OUT_BYTES]),
     };
   }
 }

@@ -1,0 +1,301 @@
+/**
+ * Connections as the director uses them: rows of the table, their timers, their states, and what they mean for the
+ * counts of their destinations. One instance for IPv4 and one for IPv6 (kernel behaviour: ip_vs_conn.c).
+ */
+import { type Family, type Words, wordsOf } from '../address.ts';
+import { MASQ } from '../modes/forward-method.ts';
+import type { Packet } from '../packet/dissect.ts';
+import { PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
+import type { Destination } from '../services/destination.ts';
+import {
+  CADDR,
+  CONTROL,
+  DEST,
+  EXPIRES,
+  FLAGS,
+  IN_PKTS,
+  INACTIVE,
+  MARK,
+  META,
+  N_CONTROL,
+  NO_CPORT,
+  NO_DESTINATION,
+  NOOUTPUT,
+  ONE_PACKET,
+  PORTS,
+  TEMPLATE,
+  TEMPLATE_ASSURED,
+  TIMEOUT,
+} from './layout.ts';
+import type { ProtocolTimeouts } from './protocols.ts';
+import { ConnectionTable } from './table.ts';
+import { INPUT, INPUT_ONLY, isActive, NORMAL_TABLE, nextTcpState, OUTPUT, TCP_ESTABLISHED } from './tcp-state.ts';
+import { HELD_TICKS, NEW_TICKS } from './timeouts.ts';
+import { UDP_NORMAL } from './udp-state.ts';
+import { TimerWheel } from './wheel.ts';
+
+/** Told of connections that come and go, when somebody wants to know. */
+export interface ConnectionObserver {
+  created(connections: Connections, row: number): void;
+  expired(connections: Connections, row: number): void;
+  /** A destination went over its upper threshold or came back below the lower one. */
+  overloadChanged(destination: Destination): void;
+}
+
+export class Connections {
+  readonly family: Family;
+  readonly table: ConnectionTable;
+  readonly #wheel: TimerWheel;
+  /** Destinations by the ids in the rows. */
+  readonly #destinations: readonly (Destination | null)[];
+  readonly #timeouts: ProtocolTimeouts;
+  readonly #observer: ConnectionObserver;
+  /** The TCP state table in force: the normal or the secure one. */
+  tcpTable: Uint8Array = NORMAL_TABLE;
+
+  constructor(
+    family: Family,
+    capacity: number,
+    seed: number,
+    tick: number,
+    destinations: readonly (Destination | null)[],
+    timeouts: ProtocolTimeouts,
+    observer: ConnectionObserver,
+  ) {
+    this.family = family;
+    this.table = new ConnectionTable(wordsOf(family), capacity, seed);
+    this.#wheel = new TimerWheel(this.table.rows, tick, (row, now) => this.#expire(row, now));
+    this.#destinations = destinations;
+    this.#timeouts = timeouts;
+    this.#observer = observer;
+  }
+
+  /** The destination of a connection; null for one without (bypass, or synced before its service was known). */
+  destinationOf(row: number): Destination | null {
+    const id = this.table.rows[row + DEST];
+    return id === NO_DESTINATION ? null : this.#destinations[id];
+  }
+
+  /**
+   * Makes a connection or template and, unless it is for one packet, puts it in the table.
+   * @param flags connection flags; those that follow from the destination are added.
+   * @param serverPort the server's port.
+   * @returns its row, or 0 when the table is full.
+   */
+  create(
+    protocol: number,
+    clientWords: Words,
+    clientAt: number,
+    clientPort: number,
+    virtualWords: Words,
+    virtualAt: number,
+    virtualPort: number,
+    destination: Destination | null,
+    serverPort: number,
+    flags: number,
+    mark: number,
+    tick: number,
+  ): number {
+    const { table } = this;
+    const { rows, width } = table;
+    const row = table.allocate();
+    if (row === 0) return 0;
+    rows[row + PORTS] = (clientPort << 16) | virtualPort;
+    rows[row + META] = (protocol << 16) | serverPort;
+    rows[row + MARK] = mark;
+    for (let i = 0; i < width; i++) {
+      rows[row + CADDR + i] = clientWords[clientAt + i];
+      rows[row + table.vaddr + i] = virtualWords[virtualAt + i];
+    }
+    rows[row + FLAGS] = flags;
+    rows[row + DEST] = NO_DESTINATION;
+    if (destination !== null) this.bind(row, destination);
+    rows[row + TIMEOUT] = NEW_TICKS;
+    rows[row + EXPIRES] = (tick + NEW_TICKS) | 0;
+    if ((flags & ONE_PACKET) === 0) {
+      table.hash(row);
+      this.#wheel.insert(row);
+    }
+    this.#observer.created(this, row);
+    return row;
+  }
+
+  /** Ties a connection to its destination: forward method, address, counts, threshold. */
+  bind(row: number, destination: Destination): void {
+    const { rows, width, daddr } = this.table;
+    for (let i = 0; i < width; i++) rows[row + daddr + i] = destination.words[i];
+    rows[row + DEST] = destination.id;
+    destination.references++;
+    let flags = rows[row + FLAGS] | destination.method | INACTIVE;
+    if (destination.method !== MASQ) flags |= NOOUTPUT;
+    rows[row + FLAGS] = flags;
+    if ((flags & TEMPLATE) !== 0) destination.persistConns++;
+    else destination.inactConns++;
+    const { upperThreshold } = destination;
+    if (upperThreshold !== 0 && !destination.overloaded && totalConns(destination) >= upperThreshold) {
+      destination.overloaded = true;
+      this.#observer.overloadChanged(destination);
+    }
+  }
+
+  #unbind(row: number): void {
+    const { rows } = this.table;
+    const destination = this.destinationOf(row);
+    if (destination === null) return;
+    rows[row + DEST] = NO_DESTINATION;
+    destination.references--;
+    const flags = rows[row + FLAGS];
+    if ((flags & TEMPLATE) !== 0) destination.persistConns--;
+    else if ((flags & INACTIVE) !== 0) destination.inactConns--;
+    else destination.activeConns--;
+    if (!destination.overloaded) return;
+    const { upperThreshold, lowerThreshold } = destination;
+    const total = totalConns(destination);
+    if (lowerThreshold !== 0 ? total < lowerThreshold : upperThreshold === 0 || total * 4 < upperThreshold * 3) {
+      destination.overloaded = false;
+      this.#observer.overloadChanged(destination);
+    }
+  }
+
+  /** Hangs a connection on its template: the template lives at least as long. */
+  control(row: number, template: number): void {
+    const { rows } = this.table;
+    rows[row + CONTROL] = template;
+    rows[template + N_CONTROL]++;
+  }
+
+  /** Takes note of a packet: the state, the timeout that goes with it, and the destination's counts follow. */
+  track(row: number, direction: number, packet: Packet): void {
+    const { rows } = this.table;
+    const protocol = (rows[row + META] >>> 16) & 0xff;
+    if (protocol === PROTO_TCP) {
+      if (packet.hasTransport) this.#trackTcp(row, direction, packet.tcpFlags);
+    } else if (protocol === PROTO_UDP) {
+      rows[row + TIMEOUT] = this.#timeouts.udp[UDP_NORMAL];
+      if (direction === OUTPUT) this.#assure(row);
+    }
+  }
+
+  #trackTcp(row: number, direction: number, tcpFlags: number): void {
+    const { rows } = this.table;
+    const meta = rows[row + META];
+    const flags = rows[row + FLAGS];
+    if ((flags & NOOUTPUT) !== 0) {
+      if (direction === INPUT) direction = INPUT_ONLY;
+      else rows[row + FLAGS] = flags & ~NOOUTPUT;
+    }
+    const state = meta >>> 24;
+    const next = nextTcpState(this.tcpTable, direction, state, tcpFlags);
+    if (next !== state) {
+      rows[row + META] = (next << 24) | (meta & 0xffffff);
+      this.#setActive(row, isActive(next));
+      if (next === TCP_ESTABLISHED) this.#assure(row);
+    }
+    rows[row + TIMEOUT] = this.#timeouts.tcp[next];
+  }
+
+  /** Lets a connection count as active or inactive. */
+  #setActive(row: number, active: boolean): void {
+    const { rows } = this.table;
+    const flags = rows[row + FLAGS];
+    if (((flags & INACTIVE) === 0) === active) return;
+    rows[row + FLAGS] = flags ^ INACTIVE;
+    const destination = this.destinationOf(row);
+    if (destination === null) return;
+    destination.activeConns += active ? 1 : -1;
+    destination.inactConns += active ? -1 : 1;
+  }
+
+  /** Marks the template that a connection hangs on: its client is real. */
+  #assure(row: number): void {
+    const { rows } = this.table;
+    const template = rows[row + CONTROL];
+    if (template !== 0 && (rows[template + FLAGS] & TEMPLATE) !== 0) {
+      rows[template + META] |= TEMPLATE_ASSURED << 24;
+    }
+  }
+
+  /** Starts the timer again with the connection's full timeout, as every packet does at its end. */
+  restart(row: number, tick: number): void {
+    const { rows } = this.table;
+    const expires = (tick + rows[row + TIMEOUT]) | 0;
+    const nearer = ((expires - rows[row + EXPIRES]) | 0) < 0;
+    rows[row + EXPIRES] = expires;
+    if (nearer && (rows[row + FLAGS] & ONE_PACKET) === 0) this.#wheel.file(row);
+  }
+
+  /** Counts a packet of the client's. */
+  countPacket(row: number): number {
+    return ++this.table.rows[row + IN_PKTS];
+  }
+
+  /** The packet is done: a connection for one packet ends, the timer of any other starts again. */
+  finish(row: number, tick: number): void {
+    if ((this.table.rows[row + FLAGS] & ONE_PACKET) !== 0) this.destroy(row);
+    else this.restart(row, tick);
+  }
+
+  #expire(row: number, tick: number): void {
+    const { rows } = this.table;
+    if (rows[row + N_CONTROL] !== 0) {
+      rows[row + TIMEOUT] = HELD_TICKS;
+      rows[row + EXPIRES] = (tick + HELD_TICKS) | 0;
+      this.#wheel.insert(row);
+      return;
+    }
+    this.destroy(row);
+  }
+
+  /** Ends a connection now. It must have no others hanging on it. */
+  destroy(row: number): void {
+    const { table } = this;
+    const { rows } = table;
+    this.#observer.expired(this, row);
+    this.#wheel.remove(row);
+    table.unhash(row);
+    const template = rows[row + CONTROL];
+    if (template !== 0) rows[template + N_CONTROL]--;
+    this.#unbind(row);
+    table.release(row);
+  }
+
+  /** Lets a connection's time be over: it is not found any more from its next timer on, or now if nothing hangs on it. */
+  expireNow(row: number, tick: number): void {
+    const { rows } = this.table;
+    rows[row + EXPIRES] = tick;
+    if (rows[row + N_CONTROL] === 0) this.destroy(row);
+    else this.#wheel.file(row);
+  }
+
+  /** Runs the timers up to `tick`, looking at no more than `budget` rows; false when there is more to do. */
+  advance(tick: number, budget: number): boolean {
+    return this.#wheel.advance(tick, budget);
+  }
+
+  /** A connection made before its client's port was known gets it from the first packet. */
+  fillClientPort(row: number, clientPort: number): void {
+    const { table } = this;
+    const { rows } = table;
+    table.unhash(row);
+    rows[row + FLAGS] &= ~NO_CPORT;
+    rows[row + PORTS] = (clientPort << 16) | (rows[row + PORTS] & 0xffff);
+    table.hash(row);
+  }
+
+  /**
+   * Puts a template out of reach of look-ups and leaves it to its timer: its destination is gone or quiescent.
+   */
+  invalidateTemplate(row: number): void {
+    const { table } = this;
+    const { rows } = table;
+    if ((rows[row + PORTS] & 0xffff) === 0xffff) return;
+    table.unhash(row);
+    rows[row + PORTS] = 0xffff;
+    rows[row + META] |= 0xffff;
+    table.hash(row);
+  }
+}
+
+function totalConns(destination: Destination): number {
+  return destination.activeConns + destination.inactConns;
+}

@@ -1,0 +1,43 @@
+import { PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
+import type { Timeouts } from '../services/config.ts';
+import { FLAGS, META, TEMPLATE, TEMPLATE_ASSURED } from './layout.ts';
+import { TCP_ESTABLISHED, TCP_FIN_WAIT, TCP_STATE_NAMES, tcpTimeouts } from './tcp-state.ts';
+import { seconds, TICKS_PER_SECOND } from './timeouts.ts';
+import { UDP_NORMAL, UDP_STATE_NAMES, udpTimeouts } from './udp-state.ts';
+
+/** The timeouts in force, in ticks, by protocol and state. */
+export class ProtocolTimeouts {
+  readonly tcp: Int32Array = tcpTimeouts();
+  readonly udp: Int32Array = udpTimeouts();
+
+  /** The three of `--set`, in seconds. */
+  get(): Timeouts {
+    return {
+      tcp: this.tcp[TCP_ESTABLISHED] / TICKS_PER_SECOND,
+      tcpfin: this.tcp[TCP_FIN_WAIT] / TICKS_PER_SECOND,
+      udp: this.udp[UDP_NORMAL] / TICKS_PER_SECOND,
+    };
+  }
+
+  /** Changes those that are given and not 0; connections take them up at their next packet. */
+  set(timeouts: Partial<Timeouts>): void {
+    if (timeouts.tcp) this.tcp[TCP_ESTABLISHED] = seconds(timeouts.tcp);
+    if (timeouts.tcpfin) this.tcp[TCP_FIN_WAIT] = seconds(timeouts.tcpfin);
+    if (timeouts.udp) this.udp[UDP_NORMAL] = seconds(timeouts.udp);
+  }
+}
+
+/** The name of a connection's state, as `ipvsadm -Lc` prints it. */
+export function stateName(rows: Int32Array, row: number): string {
+  const meta = rows[row + META];
+  const state = meta >>> 24;
+  if ((rows[row + FLAGS] & TEMPLATE) !== 0) return (state & TEMPLATE_ASSURED) !== 0 ? 'ASSURED' : 'NONE';
+  switch ((meta >>> 16) & 0xff) {
+    case PROTO_TCP:
+      return TCP_STATE_NAMES[state];
+    case PROTO_UDP:
+      return UDP_STATE_NAMES[state];
+    default:
+      return 'NONE';
+  }
+}

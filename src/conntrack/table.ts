@@ -1,0 +1,225 @@
+/**
+ * The connection table: rows in one Int32Array, found through a chained hash table of row indices.
+ *
+ * Both directions are looked up by the client's end (address, port, protocol), as the kernel does: a request's source is
+ * a reply's destination, so one hash table serves both and a connection takes one row and one bucket entry. The newest
+ * connection of a bucket is found first.
+ */
+import { sameAddress, type Words } from '../address.ts';
+import { MASQ } from '../modes/forward-method.ts';
+import { CADDR, FLAGS, FWD_MASK, HASHED, META, NEXT, NO_CPORT, PORTS, strideOf, TEMPLATE } from './layout.ts';
+
+export class ConnectionTable {
+  /** Words of an address: 1 for IPv4, 4 for IPv6. */
+  readonly width: number;
+  /** All rows; see layout.ts. */
+  readonly rows: Int32Array;
+  /** Words from one row to the next. */
+  readonly stride: number;
+  /** Offsets of the virtual and the server's address in a row. */
+  readonly vaddr: number;
+  readonly daddr: number;
+  /** How many rows may be in use. */
+  readonly capacity: number;
+  /** How many rows are in use. */
+  size = 0;
+  /** How many connections with an unknown client port there are: only then is the second lookup worth making. */
+  withoutClientPort = 0;
+
+  /** First row of each bucket. At least as many buckets as rows, so chains stay short. */
+  readonly #heads: Int32Array;
+  readonly #mask: number;
+  readonly #seed: number;
+  #free = 0;
+  /** Rows beyond this one were never used; their memory has not been touched, so the system has not given it yet. */
+  #fresh: number;
+
+  /**
+   * @param width words of an address.
+   * @param capacity how many connections there may be.
+   * @param seed makes the hash unpredictable to those who choose addresses and ports.
+   */
+  constructor(width: number, capacity: number, seed: number) {
+    this.width = width;
+    this.stride = strideOf(width);
+    this.capacity = capacity;
+    this.vaddr = CADDR + width;
+    this.daddr = CADDR + 2 * width;
+    this.rows = new Int32Array((capacity + 1) * this.stride);
+    let buckets = 1024;
+    while (buckets < capacity) buckets *= 2;
+    this.#heads = new Int32Array(buckets);
+    this.#mask = buckets - 1;
+    this.#seed = seed | 0;
+    this.#fresh = this.stride;
+  }
+
+  #bucket(protocol: number, words: Words, clientAt: number, clientPort: number): number {
+    let h = this.#seed;
+    for (let i = 0; i < this.width; i++) {
+      h = Math.imul(h ^ words[clientAt + i], 0x9e3779b1);
+      h ^= h >>> 15;
+    }
+    h = Math.imul(h ^ ((protocol << 16) | clientPort), 0x85ebca6b);
+    h ^= h >>> 13;
+    h = Math.imul(h, 0xc2b2ae35);
+    return (h ^ (h >>> 16)) & this.#mask;
+  }
+
+  /**
+   * The connection of a packet from a client, or 0. The client's address is at `words[clientAt]`, the one it talks to at
+   * `words[virtualAt]`.
+   */
+  lookupIn(
+    protocol: number,
+    words: Words,
+    clientAt: number,
+    clientPort: number,
+    virtualAt: number,
+    virtualPort: number,
+  ): number {
+    const row = this.#find(protocol, words, clientAt, clientPort, virtualAt, virtualPort);
+    if (row !== 0 || this.withoutClientPort === 0) return row;
+    return this.#find(protocol, words, clientAt, 0, virtualAt, virtualPort);
+  }
+
+  #find(
+    protocol: number,
+    words: Words,
+    clientAt: number,
+    clientPort: number,
+    virtualAt: number,
+    virtualPort: number,
+  ): number {
+    const { rows, width, vaddr } = this;
+    const ports = (clientPort << 16) | virtualPort;
+    let row = this.#heads[this.#bucket(protocol, words, clientAt, clientPort)];
+    while (row !== 0) {
+      if (
+        rows[row + PORTS] === ports &&
+        ((rows[row + META] >>> 16) & 0xff) === protocol &&
+        sameAddress(width, rows, row + CADDR, words, clientAt) &&
+        sameAddress(width, rows, row + vaddr, words, virtualAt) &&
+        // Port 0 is a client's port not known yet, or a template's: never an ordinary connection's.
+        (clientPort === 0) === ((rows[row + FLAGS] & NO_CPORT) !== 0)
+      ) {
+        return row;
+      }
+      row = rows[row + NEXT];
+    }
+    return 0;
+  }
+
+  /**
+   * The connection of a packet from a server, or 0. Under NAT it comes from the server's own address and port, otherwise
+   * from the virtual ones.
+   */
+  lookupOut(
+    protocol: number,
+    words: Words,
+    clientAt: number,
+    clientPort: number,
+    serverAt: number,
+    serverPort: number,
+  ): number {
+    const { rows, width } = this;
+    let row = this.#heads[this.#bucket(protocol, words, clientAt, clientPort)];
+    while (row !== 0) {
+      const meta = rows[row + META];
+      const ports = rows[row + PORTS];
+      if (ports >>> 16 === clientPort && ((meta >>> 16) & 0xff) === protocol) {
+        const masq = (rows[row + FLAGS] & FWD_MASK) === MASQ;
+        const port = (masq ? meta : ports) & 0xffff;
+        if (
+          port === serverPort &&
+          sameAddress(width, rows, row + CADDR, words, clientAt) &&
+          sameAddress(width, rows, row + (masq ? this.daddr : this.vaddr), words, serverAt)
+        ) {
+          return row;
+        }
+      }
+      row = rows[row + NEXT];
+    }
+    return 0;
+  }
+
+  /** The template of a client (or of its network) for what it talks to, or 0. */
+  lookupTemplate(protocol: number, words: Words, clientAt: number, virtualAt: number, virtualPort: number): number {
+    const { rows, width, vaddr } = this;
+    let row = this.#heads[this.#bucket(protocol, words, clientAt, 0)];
+    while (row !== 0) {
+      if (
+        rows[row + PORTS] === virtualPort &&
+        (rows[row + FLAGS] & TEMPLATE) !== 0 &&
+        ((rows[row + META] >>> 16) & 0xff) === protocol &&
+        sameAddress(width, rows, row + CADDR, words, clientAt) &&
+        sameAddress(width, rows, row + vaddr, words, virtualAt)
+      ) {
+        return row;
+      }
+      row = rows[row + NEXT];
+    }
+    return 0;
+  }
+
+  /** An unused row with all words 0, or 0 when the table is full. Not found by look-ups before {@link hash}. */
+  allocate(): number {
+    let row = this.#free;
+    if (row !== 0) {
+      this.#free = this.rows[row + NEXT];
+      this.rows.fill(0, row, row + this.stride);
+    } else {
+      if (this.size === this.capacity) return 0;
+      row = this.#fresh;
+      this.#fresh += this.stride;
+    }
+    this.size++;
+    return row;
+  }
+
+  /** Gives a row back. It must not be in the hash table. */
+  release(row: number): void {
+    this.rows[row + NEXT] = this.#free;
+    this.rows[row + FLAGS] = 0;
+    this.#free = row;
+    this.size--;
+  }
+
+  /** Makes the row be found, by its client's address and port and its protocol. */
+  hash(row: number): void {
+    const { rows } = this;
+    const bucket = this.#bucketOfRow(row);
+    rows[row + NEXT] = this.#heads[bucket];
+    this.#heads[bucket] = row;
+    rows[row + FLAGS] |= HASHED;
+    if ((rows[row + FLAGS] & NO_CPORT) !== 0) this.withoutClientPort++;
+  }
+
+  /** Makes the row not be found any more; nothing happens when it was not. */
+  unhash(row: number): void {
+    const { rows } = this;
+    if ((rows[row + FLAGS] & HASHED) === 0) return;
+    const bucket = this.#bucketOfRow(row);
+    const next = rows[row + NEXT];
+    let previous = this.#heads[bucket];
+    if (previous === row) this.#heads[bucket] = next;
+    else {
+      while (rows[previous + NEXT] !== row) previous = rows[previous + NEXT];
+      rows[previous + NEXT] = next;
+    }
+    rows[row + FLAGS] &= ~HASHED;
+    if ((rows[row + FLAGS] & NO_CPORT) !== 0) this.withoutClientPort--;
+  }
+
+  #bucketOfRow(row: number): number {
+    const { rows } = this;
+    return this.#bucket((rows[row + META] >>> 16) & 0xff, rows, row + CADDR, rows[row + PORTS] >>> 16);
+  }
+
+  /** Calls `visit` with every row that can be found. It may remove the row it is called with. */
+  forEach(visit: (row: number) => void): void {
+    for (let row = this.stride; row < this.#fresh; row += this.stride) {
+      if ((this.rows[row + FLAGS] & HASHED) !== 0) visit(row);
+    }
+  }
+}

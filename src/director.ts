@@ -1,0 +1,674 @@
+/**
+ * The director: what a program makes, configures, starts, listens to and stops. The control plane is here; what happens to
+ * a packet is in pipeline.ts.
+ */
+import { EventEmitter } from 'eventemitter3';
+import { type Address, formatAddress } from './address.ts';
+import type { Clock } from './clock.ts';
+import { type Configuration, configure, type DirectorOptions } from './configuration.ts';
+import { type ConnectionObserver, Connections } from './conntrack/connections.ts';
+import { CADDR, DEST, EXPIRES, FLAGS, META, NO_DESTINATION, PORTS } from './conntrack/layout.ts';
+import { ProtocolTimeouts, stateName } from './conntrack/protocols.ts';
+import { NORMAL_TABLE, SECURE_TABLE } from './conntrack/tcp-state.ts';
+import { TICK_MS, TICKS_PER_SECOND } from './conntrack/timeouts.ts';
+import type { Device } from './devices/device.ts';
+import { DirectorError, invalidOption } from './errors.ts';
+import { sendArpRequest } from './host/arp.ts';
+import { Host } from './host/host.ts';
+import { IcmpLimit, sendIcmpError } from './host/icmp.ts';
+import { Interface, inPrefix, type Port } from './host/interface.ts';
+import { type NeighbourActions, Neighbours } from './host/neighbours.ts';
+import { Reassembly } from './host/reassembly.ts';
+import { Route } from './host/routes.ts';
+import { Wire } from './host/wire.ts';
+import type { Control } from './ipvsadm/control.ts';
+import { type IpvsadmResult, ipvsadm } from './ipvsadm/ipvsadm.ts';
+import { MASQ } from './modes/forward-method.ts';
+import { dissectIpv4 } from './packet/dissect.ts';
+import { ICMP_DEST_UNREACH, ICMP_TIME_EXCEEDED, UNREACH_HOST } from './packet/icmp.ts';
+import { destination as ipv4Destination, source as ipv4Source, PROTO_SCTP } from './packet/ipv4.ts';
+import { BURST, FramePool } from './packet/pool.ts';
+import { type PassedHandler, Pipeline } from './pipeline.ts';
+import { SCHEDULERS } from './schedulers/index.ts';
+import type { SchedulerContext } from './schedulers/scheduler.ts';
+import type {
+  ConnectionEntry,
+  DaemonEntry,
+  DestinationEntry,
+  DestinationKey,
+  DestinationOptions,
+  ServiceEntry,
+  ServiceKey,
+  ServiceOptions,
+  Timeouts,
+} from './services/config.ts';
+import type { Destination } from './services/destination.ts';
+import { FirewallMarks } from './services/marks.ts';
+import { Registry } from './services/registry.ts';
+import { type Service, SVC_PERSISTENT } from './services/service.ts';
+import {
+  destinationName,
+  destinationSettings,
+  integer,
+  type Known,
+  type ServiceName,
+  serviceName,
+  serviceSettings,
+} from './services/settings.ts';
+import { ESTIMATE_PERIOD_MS, type RateSnapshot, type StatsSnapshot } from './services/stats.ts';
+import { Sysctl, SysctlValues } from './sysctl.ts';
+import { VERDICT_NAMES, type VerdictName } from './verdicts.ts';
+
+/** Bursts that one wake-up may handle per device before timers and the user's own code get their turn. */
+const MAX_ROUNDS = 8;
+/** How often timers are looked at, in milliseconds. */
+const TIMER_PERIOD_MS = 50;
+/** Connections that one look at the timers may end or file again: a few milliseconds' work. */
+const EXPIRE_BUDGET = 20_000;
+const SECOND_MS = 1000;
+const TRASH_PERIOD_MS = 60_000;
+
+/** What a director tells those who listen (`director.on(...)`). Nothing is built for events that nobody listens to. */
+export interface DirectorEvents {
+  connectionCreated: (connection: ConnectionEntry) => void;
+  connectionExpired: (connection: ConnectionEntry) => void;
+  /** A destination reached its upper threshold (`overloaded`), or fell below the lower one again. */
+  destinationOverload: (service: ServiceEntry, destination: DestinationEntry) => void;
+  /** A service had no server for a packet. */
+  noDestination: (service: ServiceEntry) => void;
+  /** A device died; it is not used any more. */
+  deviceError: (interfaceName: string, error: Error) => void;
+}
+
+/** What the director counts beside the services' own statistics. */
+export interface DirectorCounters {
+  /** Frames read: the sum of all verdicts. */
+  readonly received: number;
+  /** Frames handed to devices. */
+  readonly sent: number;
+  /** Frames that devices did not take. */
+  readonly lost: number;
+  /** Packets dropped while they waited for a neighbour's MAC address. */
+  readonly neighbourDrops: number;
+  /** What became of the frames read, by the names of {@link VERDICT_TEXTS}. */
+  readonly verdicts: Readonly<Record<VerdictName, number>>;
+}
+
+interface Line {
+  readonly port: Port;
+  readonly interfaces: Interface[];
+  alive: boolean;
+}
+
+/**
+ * A Linux Virtual Server director in user space.
+ *
+ * ```ts
+ * const director = new Director({ interfaces: [{ device, addresses: ['192.0.2.1/24'] }] });
+ * director.ipvsadm('-A -t 192.0.2.100:80 -s rr');
+ * director.ipvsadm('-a -t 192.0.2.100:80 -r 192.0.2.11 -g');
+ * director.start();
+ * ```
+ */
+export class Director extends EventEmitter<DirectorEvents> implements Control {
+  /** The tunables of /proc/sys/net/ipv4/vs. */
+  readonly sysctl: Sysctl;
+  /** Rules that give packets firewall marks. */
+  readonly marks: FirewallMarks = new FirewallMarks();
+
+  readonly #configuration: Configuration;
+  readonly #clock: Clock;
+  readonly #startMs: number;
+  readonly #timeouts = new ProtocolTimeouts();
+  readonly #sysctlValues = new SysctlValues();
+  readonly #registry: Registry;
+  readonly #host: Host;
+  readonly #wire: Wire;
+  readonly #reassembly = new Reassembly();
+  readonly #connections4: Connections;
+  readonly #connections6: Connections;
+  readonly #pipeline: Pipeline;
+  readonly #lines: Line[] = [];
+  readonly #known: Known;
+  #stopTimer: (() => void) | null = null;
+  #state: 'new' | 'running' | 'stopped' = 'new';
+  #nextSecondMs = 0;
+  #nextEstimateMs = 0;
+  #nextTrashMs = 0;
+  #continuing = false;
+
+  /** @throws DirectorError ERR_INVALID_OPTION */
+  constructor(options: DirectorOptions) {
+    super();
+    const configuration = configure(options);
+    this.#configuration = configuration;
+    this.#clock = configuration.clock;
+    this.#startMs = this.#clock.now();
+    this.sysctl = new Sysctl(this.#sysctlValues, () => this.#applySysctl());
+
+    const schedulers = new Map(SCHEDULERS);
+    for (const factory of configuration.schedulers) schedulers.set(factory.name, factory);
+    this.#known = { scheduler: (name) => schedulers.get(name), engine: () => false };
+    const context: SchedulerContext = {
+      random: configuration.random,
+      now: () => this.#clock.now(),
+      sysctl: (name) => this.sysctl.get(name),
+    };
+    this.#registry = new Registry(context, { destinationFreed: (id) => this.#host.forgetHop(id) });
+
+    const pool = new FramePool(Math.max(...configuration.interfaces.map(({ mtu }) => mtu)));
+    this.#wire = new Wire(pool);
+    this.#host = new Host((interfaces) => new Neighbours(interfaces, this.#neighbourActions()));
+    this.#wire.neighbours = this.#host.neighbours;
+    this.#addInterfaces(configuration);
+
+    const seed = () => Math.floor(configuration.random() * 2 ** 32);
+    const observer = this.#observer();
+    const makeConnections = (family: 4 | 6) =>
+      new Connections(
+        family,
+        configuration.maxConnections,
+        seed(),
+        0,
+        this.#registry.destinations,
+        this.#timeouts,
+        observer,
+      );
+    this.#connections4 = makeConnections(4);
+    this.#connections6 = makeConnections(6);
+    const perSecond = configuration.icmpErrorsPerSecond;
+    this.#pipeline = new Pipeline({
+      wire: this.#wire,
+      host: this.#host,
+      reassembly: this.#reassembly,
+      icmpLimit: new IcmpLimit(perSecond, Math.max(1, perSecond / 20)),
+      registry: this.#registry,
+      marks: this.marks,
+      connections4: this.#connections4,
+      connections6: this.#connections6,
+      sysctl: this.#sysctlValues,
+      listener: { noServer: (service) => this.#emitNoDestination(service) },
+    });
+    this.#pipeline.forwarding = configuration.forwarding;
+  }
+
+  // ---- Life -------------------------------------------------------------------------------------------------------
+
+  /**
+   * Takes the devices and starts to work.
+   * @throws DirectorError ERR_CLOSED after {@link stop}; ERR_DEVICE when a device cannot be used, and then none is.
+   */
+  start(): this {
+    if (this.#state === 'running') return this;
+    if (this.#state === 'stopped') throw new DirectorError('ERR_CLOSED', 'this director was stopped');
+    try {
+      for (const line of this.#lines) {
+        line.port.device.open(
+          () => this.poll(),
+          (error) => this.#lose(line, error),
+        );
+      }
+    } catch (error) {
+      this.stop();
+      throw error;
+    }
+    this.#state = 'running';
+    this.#nextSecondMs = SECOND_MS;
+    this.#nextEstimateMs = ESTIMATE_PERIOD_MS;
+    this.#nextTrashMs = TRASH_PERIOD_MS;
+    this.#stopTimer = this.#clock.every(TIMER_PERIOD_MS, () => this.#advance());
+    return this;
+  }
+
+  /** Closes the devices. The tables can still be listed; the director cannot be started again. */
+  stop(): void {
+    if (this.#state === 'stopped') return;
+    this.#state = 'stopped';
+    this.#stopTimer?.();
+    for (const line of this.#lines) line.port.device.close();
+  }
+
+  /**
+   * Handles what the devices have waiting. Called by itself whenever a device has something; call it where that is too
+   * late: in a simulation, or in a loop of your own.
+   * @returns how many frames were read.
+   */
+  poll(): number {
+    if (this.#state !== 'running') return 0;
+    const tick = this.#tick();
+    let read = 0;
+    let more = true;
+    for (let round = 0; round < MAX_ROUNDS && more; round++) {
+      more = false;
+      for (const line of this.#lines) {
+        if (!line.alive) continue;
+        const frames = this.#pipeline.processBurst(line.port, line.interfaces, tick);
+        read += frames;
+        if (frames === BURST) more = true;
+      }
+    }
+    if (more) this.#continueSoon();
+    return read;
+  }
+
+  /** Goes on after timers and the user's own code had their turn. */
+  #continueSoon(): void {
+    if (this.#continuing) return;
+    this.#continuing = true;
+    setImmediate(() => {
+      this.#continuing = false;
+      this.poll();
+    });
+  }
+
+  #lose(line: Line, error: Error): void {
+    line.alive = false;
+    line.port.device.close();
+    this.emit('deviceError', line.interfaces[0].name, error);
+  }
+
+  #elapsedMs(): number {
+    return this.#clock.now() - this.#startMs;
+  }
+
+  #tick(): number {
+    return Math.floor(this.#elapsedMs() / TICK_MS) | 0;
+  }
+
+  /** Lets time pass: everything that happens without a packet. */
+  #advance(): void {
+    const elapsedMs = this.#elapsedMs();
+    const tick = this.#tick();
+    this.#pipeline.tick = tick;
+    for (const connections of [this.#connections4, this.#connections6]) {
+      if (!connections.advance(tick, EXPIRE_BUDGET)) this.#advanceSoon();
+    }
+    if (elapsedMs >= this.#nextSecondMs) {
+      this.#nextSecondMs += SECOND_MS;
+      this.#host.neighbours.advance(tick);
+      this.#reassembly.advance(tick, (fragment) => this.#sendErrorAbout(fragment, ICMP_TIME_EXCEEDED, 1));
+      this.#registry.tick();
+    }
+    if (elapsedMs >= this.#nextEstimateMs) {
+      this.#nextEstimateMs += ESTIMATE_PERIOD_MS;
+      if (this.#sysctlValues.run_estimation !== 0) this.#estimate();
+    }
+    if (elapsedMs >= this.#nextTrashMs) {
+      this.#nextTrashMs += TRASH_PERIOD_MS;
+      this.#registry.emptyTrash(elapsedMs);
+    }
+    this.#wire.flush();
+  }
+
+  #advanceSoon(): void {
+    setImmediate(() => {
+      if (this.#state === 'running') this.#advance();
+    });
+  }
+
+  #estimate(): void {
+    this.#pipeline.stats.estimate();
+    for (const service of this.#registry.services()) {
+      service.stats.estimate();
+      for (const destination of service.destinations) destination.stats.estimate();
+    }
+  }
+
+  // ---- The host ---------------------------------------------------------------------------------------------------
+
+  #addInterfaces({ interfaces, routes, neighbours }: Configuration): void {
+    const ports = new Map<Device, Line>();
+    for (const { device, name, vlan, mac, mtu, addresses } of interfaces) {
+      let line = ports.get(device);
+      if (line === undefined) {
+        line = { port: this.#wire.addPort(device), interfaces: [], alive: true };
+        ports.set(device, line);
+        this.#lines.push(line);
+      }
+      const added = new Interface(this.#host.interfaces.length, name, line.port, vlan, mac, mtu);
+      this.#host.interfaces.push(added);
+      line.interfaces.push(added);
+      for (const address of addresses) this.#host.addAddress(added, address);
+    }
+    routes.forEach(({ prefix, gateway, dev }, i) => {
+      const on =
+        dev !== null
+          ? this.#interface(dev)
+          : this.#host.interfaces.find(({ addresses }) =>
+              addresses.some((own) => own.family === gateway!.family && inPrefix(own, gateway!.words, 0)),
+            );
+      if (on === undefined)
+        throw invalidOption(
+          `routes[${i}].via`,
+          formatAddress(gateway!.family, gateway!.words),
+          "in an interface's network",
+        );
+      this.#host.addRoute(new Route(prefix, on, gateway?.words ?? null));
+    });
+    for (const { address, mac, dev } of neighbours) {
+      this.#host.neighbours.setPermanent(this.#interface(dev), address.family, address.words, mac.high, mac.low, 0);
+    }
+  }
+
+  #interface(name: string): Interface {
+    return this.#host.interfaces.find((one) => one.name === name)!;
+  }
+
+  #neighbourActions(): NeighbourActions {
+    return {
+      solicit: (neighbour, direct, cause) => {
+        const source = cause === null ? 0 : ipv4Source(viewOf(cause), 0);
+        sendArpRequest(this.#wire, this.#host, neighbour, direct, source);
+      },
+      release: (neighbour, packets) => {
+        for (const packet of packets) this.#wire.sendCopy(packet, neighbour, this.#pipeline.tick);
+      },
+      unreachable: (_neighbour, packets) => {
+        for (const packet of packets) this.#sendErrorAbout(packet, ICMP_DEST_UNREACH, UNREACH_HOST);
+      },
+    };
+  }
+
+  /** Sends an ICMP error about a packet that is no longer the one at hand. */
+  #sendErrorAbout(packet: Uint8Array, type: number, code: number): void {
+    const { pool, view } = this.#wire;
+    const at = pool.jumbo;
+    pool.memory.set(packet, at);
+    if (this.#host.isOwn(4, Int32Array.of(ipv4Source(view, at)), 0)) return;
+    this.#pipeline.packet.toHost = ipv4Destination(view, at) !== -1;
+    if (dissectIpv4(this.#pipeline.packet, view, at, packet.length)) sendIcmpError(this.#pipeline, type, code, 0);
+  }
+
+  /**
+   * Takes every frame that is for no service and for nothing that the director does as a host (ARP, ICMP, routing): a
+   * copy of the frame and the name of the interface. Without a handler such frames are refused or dropped, and counted.
+   */
+  set onPassed(handler: PassedHandler | null) {
+    this.#pipeline.onPassed = handler;
+  }
+
+  get onPassed(): PassedHandler | null {
+    return this.#pipeline.onPassed;
+  }
+
+  // ---- Services and real servers ----------------------------------------------------------------------------------
+
+  /** @throws DirectorError ERR_INVALID_OPTION, ERR_SERVICE_EXISTS, ERR_UNKNOWN_SCHEDULER, ERR_UNKNOWN_ENGINE */
+  addService(key: ServiceKey, options: ServiceOptions = {}): void {
+    const name = this.#name(key);
+    const service = this.#registry.addService(name, () => serviceSettings(name, options, this.#known));
+    if (this.#configuration.claimVips && service.fwmark === 0) this.#host.claim(service);
+  }
+
+  /**
+   * Gives a service exactly these options: what is not given returns to its default. Its servers and connections stay.
+   * @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE, ERR_UNKNOWN_SCHEDULER, ERR_UNKNOWN_ENGINE
+   */
+  editService(key: ServiceKey, options: ServiceOptions = {}): void {
+    const name = this.#name(key);
+    const service = this.#registry.get(name);
+    this.#registry.editService(service, serviceSettings(name, options, this.#known));
+  }
+
+  /** Removes a service and its servers. @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE */
+  deleteService(key: ServiceKey): void {
+    this.#delete(this.#registry.get(this.#name(key)));
+  }
+
+  #delete(service: Service): void {
+    this.#registry.deleteService(service);
+    if (!this.#configuration.claimVips || service.fwmark !== 0) return;
+    for (const other of this.#registry.services()) if (other.address === service.address) return;
+    this.#host.disclaim(service);
+  }
+
+  /** Removes all services. Connections stay until they expire. */
+  flush(): void {
+    for (const service of [...this.#registry.services()]) this.#delete(service);
+  }
+
+  /** Zeroes the counters of one service, or all of them. @throws DirectorError ERR_NO_SUCH_SERVICE */
+  zero(key?: ServiceKey): void {
+    const services = key === undefined ? this.#registry.services() : [this.#registry.get(this.#name(key))];
+    for (const service of services) {
+      service.stats.zero();
+      for (const destination of service.destinations) destination.stats.zero();
+    }
+    if (key === undefined) this.#pipeline.stats.zero();
+  }
+
+  /** @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE, ERR_DESTINATION_EXISTS */
+  addDestination(key: ServiceKey, destination: DestinationKey, options: DestinationOptions = {}): void {
+    const service = this.#registry.get(this.#name(key));
+    const settings = destinationSettings(options);
+    const { address, text, port } = this.#destinationName(service, destination, settings.method);
+    if (!this.#isHost(address)) throw invalidOption('destination.address', text, 'the address of a host');
+    this.#registry.addDestination(service, address, port, text, settings);
+  }
+
+  /**
+   * Gives a real server exactly these options: what is not given returns to its default. Existing connections keep their
+   * forward method.
+   * @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE, ERR_NO_SUCH_DESTINATION
+   */
+  editDestination(key: ServiceKey, destination: DestinationKey, options: DestinationOptions = {}): void {
+    const service = this.#registry.get(this.#name(key));
+    const settings = destinationSettings(options);
+    const { address, text, port } = this.#destinationName(service, destination, settings.method);
+    this.#registry.editDestination(this.#registry.destination(service, address, port, text), settings);
+  }
+
+  /** @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE, ERR_NO_SUCH_DESTINATION */
+  deleteDestination(key: ServiceKey, destination: DestinationKey): void {
+    const service = this.#registry.get(this.#name(key));
+    const { address, text, port } = destinationName(service, destination);
+    this.#registry.deleteDestination(this.#registry.destination(service, address, port, text));
+  }
+
+  #name(key: ServiceKey): ServiceName {
+    const name = serviceName(key);
+    if (name.family === 6)
+      throw new DirectorError('ERR_UNSUPPORTED', 'address: IPv6 services are not supported', {
+        option: 'address',
+        value: name.address,
+      });
+    if (name.protocol === PROTO_SCTP)
+      throw new DirectorError('ERR_UNSUPPORTED', 'protocol: SCTP is not supported', {
+        option: 'protocol',
+        value: 'sctp',
+      });
+    return name;
+  }
+
+  /** For DR and tunnels under an address service the port cannot be changed: it is the service's. */
+  #destinationName(service: Service, key: DestinationKey, method: number): ReturnType<typeof destinationName> {
+    const name = destinationName(service, key);
+    return method === MASQ || service.fwmark !== 0 ? name : { ...name, port: service.port };
+  }
+
+  #isHost(address: Address): boolean {
+    const first = address.words[0];
+    if (address.family === 6) return first >>> 24 !== 0xff;
+    return first >>> 24 !== 0 && first >>> 28 !== 0xe && !this.#host.isBroadcast4(address.words, 0);
+  }
+
+  // ---- Timeouts, statistics, listings -----------------------------------------------------------------------------
+
+  /** Sets the timeouts of `--set`, in seconds; 0 or absent leaves one as it is. @throws DirectorError ERR_INVALID_OPTION */
+  setTimeouts(timeouts: Partial<Timeouts>): void {
+    const max = 31 * 86400;
+    for (const name of ['tcp', 'tcpfin', 'udp'] as const) integer(name, timeouts[name], 0, max, 0);
+    this.#timeouts.set(timeouts);
+  }
+
+  getTimeouts(): Timeouts {
+    return this.#timeouts.get();
+  }
+
+  #applySysctl(): void {
+    const table = this.#sysctlValues.secure_tcp === 3 ? SECURE_TABLE : NORMAL_TABLE;
+    this.#connections4.tcpTable = table;
+    this.#connections6.tcpTable = table;
+  }
+
+  services(): ServiceEntry[] {
+    return Array.from(this.#registry.services(), serviceEntry);
+  }
+
+  /** @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE */
+  service(key: ServiceKey): ServiceEntry {
+    return serviceEntry(this.#registry.get(this.#name(key)));
+  }
+
+  /** All connections and templates, in no order. */
+  connections(): ConnectionEntry[] {
+    const entries: ConnectionEntry[] = [];
+    for (const connections of [this.#connections4, this.#connections6]) {
+      connections.table.forEach((row) => entries.push(this.#connectionEntry(connections, row)));
+    }
+    return entries;
+  }
+
+  #connectionEntry(connections: Connections, row: number): ConnectionEntry {
+    const { table, family } = connections;
+    const { rows } = table;
+    const left = (rows[row + EXPIRES] - this.#tick()) | 0;
+    const destination = connections.destinationOf(row);
+    const ports = rows[row + PORTS];
+    const meta = rows[row + META];
+    return {
+      family,
+      protocol: (meta >>> 16) & 0xff,
+      state: stateName(rows, row),
+      expiresInSeconds: Math.max(0, Math.floor(left / TICKS_PER_SECOND)),
+      clientAddress: formatAddress(family, rows, row + CADDR),
+      clientPort: ports >>> 16,
+      virtualAddress: formatAddress(family, rows, row + table.vaddr),
+      virtualPort: ports & 0xffff,
+      destinationFamily: destination?.family ?? family,
+      destinationAddress:
+        rows[row + DEST] === NO_DESTINATION ? formatAddress(family, rows, row + table.daddr) : destination!.address,
+      destinationPort: meta & 0xffff,
+      flags: rows[row + FLAGS],
+      engine: '',
+      engineData: '',
+    };
+  }
+
+  /** What was counted since the start, over all services. */
+  statistics(): StatsSnapshot {
+    return this.#pipeline.stats.snapshot();
+  }
+
+  /** Rates per second, over all services. */
+  rates(): RateSnapshot {
+    return this.#pipeline.stats.rates();
+  }
+
+  counters(): DirectorCounters {
+    const { received, verdicts } = this.#pipeline;
+    return {
+      received,
+      sent: this.#wire.sent,
+      lost: this.#wire.lost,
+      neighbourDrops: this.#host.neighbours.dropped,
+      verdicts: Object.fromEntries(VERDICT_NAMES.map((name, i) => [name, verdicts[i]])) as Record<VerdictName, number>,
+    };
+  }
+
+  // ---- ipvsadm ----------------------------------------------------------------------------------------------------
+
+  /**
+   * Does what the command `ipvsadm` does with these arguments, and answers with its exit status and what it prints.
+   * @param commandLine what follows the word `ipvsadm`.
+   * @param stdin what `-R` reads.
+   */
+  ipvsadm(commandLine: string | readonly string[], stdin?: string): IpvsadmResult {
+    return ipvsadm(this, commandLine, stdin);
+  }
+
+  /** @throws DirectorError ERR_UNSUPPORTED */
+  startDaemon(): void {
+    throw new DirectorError('ERR_UNSUPPORTED', 'the sync daemon is not supported');
+  }
+
+  /** @throws DirectorError ERR_NO_DAEMON */
+  stopDaemon(): void {
+    throw new DirectorError('ERR_NO_DAEMON', 'no daemon is running');
+  }
+
+  daemons(): DaemonEntry[] {
+    return [];
+  }
+
+  // ---- Events -----------------------------------------------------------------------------------------------------
+
+  #observer(): ConnectionObserver {
+    return {
+      created: (connections, row) => {
+        if (this.listenerCount('connectionCreated') > 0)
+          this.emit('connectionCreated', this.#connectionEntry(connections, row));
+      },
+      expired: (connections, row) => {
+        if (this.listenerCount('connectionExpired') > 0)
+          this.emit('connectionExpired', this.#connectionEntry(connections, row));
+      },
+      overloadChanged: (destination) => {
+        if (this.listenerCount('destinationOverload') === 0) return;
+        this.emit('destinationOverload', serviceEntry(destination.service), destinationEntry(destination));
+      },
+    };
+  }
+
+  #emitNoDestination(service: Service): void {
+    if (this.listenerCount('noDestination') > 0) this.emit('noDestination', serviceEntry(service));
+  }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+const PROTOCOL_NAMES: Record<number, ServiceEntry['protocol']> = { 0: 'fwm', 6: 'tcp', 17: 'udp', 132: 'sctp' };
+
+function serviceEntry(service: Service): ServiceEntry {
+  return {
+    protocol: PROTOCOL_NAMES[service.protocol],
+    family: service.family,
+    address: service.address,
+    port: service.port,
+    fwmark: service.fwmark >>> 0,
+    scheduler: service.factory?.name ?? 'none',
+    flags: service.flags,
+    persistent: (service.flags & SVC_PERSISTENT) !== 0 ? service.timeout : 0,
+    netmaskLength: service.netmaskLength,
+    netmask: service.family === 4 ? formatAddress(4, service.netmask) : '',
+    engine: service.engine,
+    stats: service.stats.snapshot(),
+    rates: service.stats.rates(),
+    destinations: service.destinations.map(destinationEntry),
+  };
+}
+
+function destinationEntry(destination: Destination): DestinationEntry {
+  const { family, address, port, method, weight, upperThreshold, lowerThreshold, overloaded } = destination;
+  const { activeConns, inactConns, persistConns, tunnelType, tunnelPort, tunnelFlags } = destination;
+  return {
+    family,
+    address,
+    port,
+    method,
+    weight,
+    upperThreshold,
+    lowerThreshold,
+    activeConns,
+    inactConns,
+    persistConns,
+    overloaded,
+    tunnelType,
+    tunnelPort,
+    tunnelFlags,
+    stats: destination.stats.snapshot(),
+    rates: destination.stats.rates(),
+  };
+}

@@ -1,0 +1,158 @@
+/**
+ * IPv4 fragments become datagrams again before they are balanced (RFC 791 3.2, RFC 815; kernel behaviour:
+ * net/ipv4/ip_fragment.c). Overlapping fragments make the whole datagram be dropped, as Linux does (RFC 5722's rule,
+ * applied to IPv4).
+ */
+import { seconds } from '../conntrack/timeouts.ts';
+import { DST, type Packet, SRC } from '../packet/dissect.ts';
+import * as ipv4 from '../packet/ipv4.ts';
+
+/** How long the first fragment waits for the others. */
+const LIFETIME_TICKS = seconds(30);
+/** Bytes that all waiting fragments may take; beyond it the oldest datagrams are given up. */
+const MAX_BYTES = 4 * 1024 * 1024;
+const MAX_DATAGRAM = 65535;
+
+interface Piece {
+  readonly start: number;
+  readonly end: number;
+  readonly bytes: Uint8Array;
+}
+
+interface Datagram {
+  readonly key: string;
+  readonly deadline: number;
+  /** In order, without gaps or overlaps being checked yet. */
+  readonly pieces: Piece[];
+  /** Header of the first fragment. */
+  header: Uint8Array | null;
+  /** Where the data ends, once the last fragment is there; -1 before. */
+  end: number;
+  received: number;
+  bytes: number;
+  largest: number;
+  largestWithDf: number;
+}
+
+/** What became of a fragment. */
+export const FRAGMENT_KEPT = 0;
+export const FRAGMENT_BAD = 1;
+export const FRAGMENT_COMPLETE = 2;
+
+export class Reassembly {
+  readonly #datagrams = new Map<string, Datagram>();
+  #bytes = 0;
+  /** Length of the datagram that {@link add} has just completed. */
+  length = 0;
+  /** Length of the largest fragment it came in. */
+  largest = 0;
+
+  /** How many datagrams are being put together. */
+  get pending(): number {
+    return this.#datagrams.size;
+  }
+
+  /**
+   * Takes the fragment that `packet` describes. When it completes a datagram, that is written at `target` in the same
+   * memory, with its header mended, and {@link length} and {@link largest} are set.
+   * @param user distinguishes the places where fragments are put together: what arrives for the director is not mixed
+   *   with what passes through.
+   */
+  add(packet: Packet, memory: Uint8Array, view: DataView, target: number, user: number, tick: number): number {
+    const { ip, headerLength, length } = packet;
+    const field = ipv4.fragment(view, ip);
+    const start = (field & ipv4.OFFSET_MASK) << 3;
+    const more = (field & ipv4.MF) !== 0;
+    let end = start + length - headerLength;
+    if (more) end = start + ((end - start) & ~7); // all but the last must be multiples of 8
+    if (end <= start || headerLength + end > MAX_DATAGRAM) return FRAGMENT_BAD;
+
+    const key = `${packet.address[SRC]} ${packet.address[DST]} ${ipv4.identification(view, ip)} ${packet.protocol} ${user}`;
+    let datagram = this.#datagrams.get(key);
+    if (datagram === undefined) {
+      datagram = {
+        key,
+        deadline: (tick + LIFETIME_TICKS) | 0,
+        pieces: [],
+        header: null,
+        end: -1,
+        received: 0,
+        bytes: 0,
+        largest: 0,
+        largestWithDf: 0,
+      };
+      this.#datagrams.set(key, datagram);
+    }
+    const verdict = this.#place(datagram, start, end, more, memory, ip + headerLength);
+    if (verdict === FRAGMENT_BAD) {
+      this.#drop(datagram);
+      return FRAGMENT_BAD;
+    }
+    datagram.largest = Math.max(datagram.largest, length);
+    if ((field & ipv4.DF) !== 0) datagram.largestWithDf = Math.max(datagram.largestWithDf, length);
+    if (start === 0) datagram.header = memory.slice(ip, ip + headerLength);
+    while (this.#bytes > MAX_BYTES) this.#drop(this.#datagrams.values().next().value!);
+    if (datagram.header === null || datagram.received !== datagram.end || !this.#datagrams.has(key))
+      return FRAGMENT_KEPT;
+    return this.#finish(datagram, memory, view, target);
+  }
+
+  #place(datagram: Datagram, start: number, end: number, more: boolean, memory: Uint8Array, data: number): number {
+    if (!more) {
+      if ((datagram.end >= 0 && datagram.end !== end) || datagram.pieces.some((piece) => piece.end > end))
+        return FRAGMENT_BAD;
+      datagram.end = end;
+    } else if (datagram.end >= 0 && end > datagram.end) return FRAGMENT_BAD;
+    const { pieces } = datagram;
+    const after = pieces.findIndex((piece) => piece.end > start);
+    const at = after < 0 ? pieces.length : after;
+    const next = pieces[at];
+    if (next !== undefined && next.start < end) {
+      // The same bytes again are a retransmission; anything else that overlaps is not to be trusted.
+      return next.start <= start && next.end >= end ? FRAGMENT_KEPT : FRAGMENT_BAD;
+    }
+    pieces.splice(at, 0, { start, end, bytes: memory.slice(data, data + end - start) });
+    datagram.received += end - start;
+    datagram.bytes += end - start;
+    this.#bytes += end - start;
+    return FRAGMENT_KEPT;
+  }
+
+  #finish(datagram: Datagram, memory: Uint8Array, view: DataView, target: number): number {
+    const header = datagram.header!;
+    this.#drop(datagram);
+    if (header.length + datagram.end > MAX_DATAGRAM) return FRAGMENT_BAD;
+    memory.set(header, target);
+    for (const piece of datagram.pieces) memory.set(piece.bytes, target + header.length + piece.start);
+    this.length = header.length + datagram.end;
+    this.largest = Math.max(datagram.largest, datagram.largestWithDf);
+    ipv4.setTotalLength(view, target, this.length);
+    // "Don't fragment" holds again only if the largest fragments had it: then it goes out in such fragments too.
+    ipv4.setFragment(view, target, datagram.largestWithDf === datagram.largest ? ipv4.DF : 0);
+    ipv4.writeChecksum(view, target);
+    return FRAGMENT_COMPLETE;
+  }
+
+  #drop(datagram: Datagram): void {
+    this.#bytes -= datagram.bytes;
+    this.#datagrams.delete(datagram.key);
+  }
+
+  /**
+   * Gives up what has waited too long; called about every second.
+   * @param expired called for each datagram given up whose first fragment had come, with that fragment: Linux tells the sender.
+   */
+  advance(tick: number, expired: (firstFragment: Uint8Array) => void): void {
+    for (const datagram of this.#datagrams.values()) {
+      if (((datagram.deadline - tick) | 0) > 0) continue;
+      this.#drop(datagram);
+      const first = datagram.pieces[0];
+      if (datagram.header !== null && first.start === 0) {
+        const fragment = new Uint8Array(datagram.header.length + first.bytes.length);
+        fragment.set(datagram.header);
+        fragment.set(first.bytes, datagram.header.length);
+        expired(fragment);
+      }
+    }
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * From an IP packet in the pool to frames on a device: link header, neighbour, fragments, and the queue of each device
+ * that goes out once per burst.
+ */
+
+import type { Device } from '../devices/device.ts';
+import * as ethernet from '../packet/ethernet.ts';
+import * as ipv4 from '../packet/ipv4.ts';
+import { BURST, type FramePool } from '../packet/pool.ts';
+import type { Interface, Port } from './interface.ts';
+import { INCOMPLETE, type Neighbour, type Neighbours, STALE } from './neighbours.ts';
+
+/** Frames that may wait on one device; more are sent early. */
+const QUEUE = 2 * BURST;
+
+export class Wire {
+  readonly pool: FramePool;
+  readonly view: DataView;
+  readonly #ports: Port[] = [];
+  #neighbours!: Neighbours;
+  /** Frames handed to devices, and how many of them were not taken. */
+  sent = 0;
+  lost = 0;
+
+  constructor(pool: FramePool) {
+    this.pool = pool;
+    this.view = pool.view;
+  }
+
+  set neighbours(neighbours: Neighbours) {
+    this.#neighbours = neighbours;
+  }
+
+  addPort(device: Device): Port {
+    const port: Port = {
+      device,
+      outgoing: {
+        memory: this.pool.memory,
+        offsets: new Int32Array(QUEUE),
+        lengths: new Int32Array(QUEUE),
+        room: 0,
+        count: 0,
+      },
+    };
+    this.#ports.push(port);
+    return port;
+  }
+
+  /** Where to write an IP packet of the director's own; there is room for a link header in front. */
+  takeSlot(): number {
+    let slot = this.pool.takeSpare();
+    if (slot < 0) {
+      this.flush();
+      slot = this.pool.takeSpare();
+    }
+    return slot + ethernet.ETHERNET_HEADER;
+  }
+
+  /** Queues a frame as it is. */
+  sendFrame(on: Interface, frame: number, length: number): void {
+    const { outgoing } = on.port;
+    outgoing.offsets[outgoing.count] = frame;
+    outgoing.lengths[outgoing.count] = length;
+    if (++outgoing.count === QUEUE || frame === this.pool.jumbo) this.flush();
+  }
+
+  /** Writes the link header in front of what begins at `at` and queues the frame. */
+  sendTo(on: Interface, at: number, length: number, type: number, macHigh: number, macLow: number): void {
+    const { view } = this;
+    const header = on.headerLength;
+    const frame = at - header;
+    ethernet.setDst(view, frame, macHigh, macLow);
+    ethernet.setSrc(view, frame, on.macHigh, on.macLow);
+    if (on.vlan !== 0) {
+      view.setUint16(frame + 12, ethernet.ETHERTYPE_VLAN);
+      view.setUint16(frame + 14, on.vlan);
+    }
+    view.setUint16(at - 2, type);
+    this.sendFrame(on, frame, length + header);
+  }
+
+  /** Sends an IP packet that is no larger than the interface allows to a neighbour, or lets it wait for the MAC address. */
+  send(ip: number, length: number, neighbour: Neighbour, tick: number): void {
+    if (neighbour.state === INCOMPLETE) {
+      this.#neighbours.wait(neighbour, this.pool.memory.slice(ip, ip + length), tick);
+      return;
+    }
+    if (neighbour.state === STALE) this.#neighbours.use(neighbour, tick);
+    const type = neighbour.family === 4 ? ethernet.ETHERTYPE_IPV4 : ethernet.ETHERTYPE_IPV6;
+    this.sendTo(neighbour.interface, ip, length, type, neighbour.macHigh, neighbour.macLow);
+  }
+
+  /**
+   * Sends an IPv4 packet, in fragments of at most `limit` bytes when it is longer (RFC 791 3.2; kernel behaviour:
+   * ip_do_fragment). `limit` is the interface's MTU, or less for a packet that came in smaller fragments.
+   */
+  sendIpv4(ip: number, length: number, neighbour: Neighbour, limit: number, tick: number): void {
+    if (length <= limit) this.send(ip, length, neighbour, tick);
+    else this.#fragment(ip, length, neighbour, limit, tick);
+  }
+
+  #fragment(ip: number, length: number, neighbour: Neighbour, limit: number, tick: number): void {
+    const { view, pool } = this;
+    const headerLength = ipv4.headerLength(view, ip);
+    const field = ipv4.fragment(view, ip);
+    const step = (limit - headerLength) & ~7;
+    const data = length - headerLength;
+    for (let done = 0; done < data; done += step) {
+      const part = Math.min(step, data - done);
+      const slot = this.takeSlot();
+      pool.memory.copyWithin(slot, ip, ip + headerLength);
+      pool.memory.copyWithin(slot + headerLength, ip + headerLength + done, ip + headerLength + done + part);
+      if (done > 0) dropUncopiedOptions(view, slot, headerLength);
+      const more = done + part < data ? ipv4.MF : field & ipv4.MF;
+      ipv4.setTotalLength(view, slot, headerLength + part);
+      ipv4.setFragment(view, slot, (field & ipv4.DF) | more | ((field & ipv4.OFFSET_MASK) + (done >>> 3)));
+      ipv4.writeChecksum(view, slot);
+      this.send(slot, headerLength + part, neighbour, tick);
+    }
+  }
+
+  /** Sends an IP packet kept outside the pool: one that had waited. */
+  sendCopy(packet: Uint8Array, neighbour: Neighbour, tick: number): void {
+    const slot = this.takeSlot();
+    this.pool.memory.set(packet, slot);
+    this.send(slot, packet.length, neighbour, tick);
+  }
+
+  /** Hands everything queued to the devices: one call each. */
+  flush(): void {
+    for (let i = 0; i < this.#ports.length; i++) {
+      const { device, outgoing } = this.#ports[i];
+      if (outgoing.count === 0) continue;
+      const taken = device.transmit(outgoing);
+      this.sent += taken;
+      this.lost += outgoing.count - taken;
+      outgoing.count = 0;
+    }
+    this.pool.releaseSpares();
+  }
+}
+
+/** In all fragments but the first, options without the "copied" bit become padding (RFC 791 3.1). */
+function dropUncopiedOptions(view: DataView, ip: number, headerLength: number): void {
+  const end = ip + headerLength;
+  let at = ip + ipv4.IPV4_HEADER;
+  while (at < end) {
+    const type = view.getUint8(at);
+    if (type === 0) return;
+    if (type === 1) {
+      at++;
+      continue;
+    }
+    const length = at + 1 < end ? view.getUint8(at + 1) : 0;
+    if (length < 2 || at + length > end) return;
+    if ((type & 0x80) === 0) for (let i = 0; i < length; i++) view.setUint8(at + i, 1);
+    at += length;
+  }
+}

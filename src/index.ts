@@ -1,0 +1,17 @@
+/** tapvs: the Linux Virtual Server director in user space. */
+export { type Clock, ManualClock, SystemClock } from './clock.ts';
+export type { DirectorOptions, InterfaceOptions, NeighbourOptions, RouteOptions } from './configuration.ts';
+export * from './devices/index.ts';
+export { Director, type DirectorCounters, type DirectorEvents } from './director.ts';
+export { DirectorError, type DirectorErrorCode } from './errors.ts';
+export type { IpvsadmResult } from './ipvsadm/ipvsadm.ts';
+export { FORWARD_NAMES, type ForwardMethod } from './modes/forward-method.ts';
+export type { PassedHandler } from './pipeline.ts';
+export * from './schedulers/index.ts';
+export type * from './services/config.ts';
+export type { Destination } from './services/destination.ts';
+export type { MarkRule } from './services/marks.ts';
+export type { Service } from './services/service.ts';
+export type { RateSnapshot, StatsSnapshot } from './services/stats.ts';
+export type { Sysctl, SysctlName } from './sysctl.ts';
+export { VERDICT_NAMES, VERDICT_TEXTS, type VerdictName } from './verdicts.ts';

@@ -1,0 +1,147 @@
+/**
+ * ICMP errors about balanced connections go to the end that they concern, rewritten as the connection's packets are
+ * (RFC 5508 3.2; kernel behaviour: ip_vs_in_icmp, ip_vs_out_icmp, ip_vs_nat_icmp).
+ */
+import type { Connections } from '../conntrack/connections.ts';
+import { FLAGS, FWD_MASK, META, PORTS } from '../conntrack/layout.ts';
+import { countIn, countOut, type Datapath } from '../datapath.ts';
+import { checksum } from '../packet/checksum.ts';
+import { DST, hasPortNumbers, type Packet, readIpv4, SRC } from '../packet/dissect.ts';
+import * as icmp from '../packet/icmp.ts';
+import * as ipv4 from '../packet/ipv4.ts';
+import { NOT_OURS, SCHEDULED, type Scheduling } from '../services/schedule.ts';
+import { V } from '../verdicts.ts';
+import { MASQ } from './forward-method.ts';
+import { PASS, passes4, sendPacket, transmit } from './transmit.ts';
+
+/** Whether errors of this type are matched to connections. */
+function concernsConnections(type: number): boolean {
+  return type === icmp.ICMP_DEST_UNREACH || type === icmp.ICMP_SOURCE_QUENCH || type === icmp.ICMP_TIME_EXCEEDED;
+}
+
+/**
+ * Reads the packet that the ICMP error at `message` is about into `inner`; `end` is where the bytes end.
+ * @returns false when there is none, or none of a protocol that IPVS balances.
+ */
+function readInner4(inner: Packet, view: DataView, message: number, end: number): boolean {
+  const at = message + icmp.ICMP_HEADER;
+  if (at + ipv4.IPV4_HEADER > end || !hasPortNumbers(ipv4.protocol(view, at))) return false;
+  const headerLength = ipv4.headerLength(view, at);
+  if (headerLength < ipv4.IPV4_HEADER) return false;
+  readIpv4(inner, view, at, headerLength, end - at);
+  return inner.hasPorts;
+}
+
+/**
+ * An error that may come from the server's side: about a packet that went from the client to the server.
+ * @returns the connection's row, with the packet that it is about in `dp.inner`; 0 when there is none.
+ */
+export function lookupOutRelated4(dp: Datapath, connections: Connections, message: number, end: number): number {
+  const { inner, view } = dp;
+  if (message + icmp.ICMP_HEADER > end || !concernsConnections(icmp.icmpType(view, message))) return 0;
+  if (!readInner4(inner, view, message, end)) return 0;
+  return connections.table.lookupOut(inner.protocol, inner.address, SRC, inner.sourcePort, DST, inner.destinationPort);
+}
+
+/**
+ * The server's error on its way to the client: under NAT it comes from the virtual address, and so does the packet in it.
+ * @returns {@link PASS} or a verdict. The caller sends it on.
+ */
+export function respondRelated4(dp: Datapath, connections: Connections, row: number): number {
+  const { packet, view } = dp;
+  const { table } = connections;
+  const { rows } = table;
+  if ((rows[row + FLAGS] & FWD_MASK) === MASQ) {
+    if (checksum(view, packet.ip + packet.headerLength, packet.length - packet.headerLength) !== 0)
+      return V.BAD_CHECKSUM;
+    const virtual = rows[row + table.vaddr];
+    ipv4.setSource(view, packet.ip, virtual);
+    ipv4.setDestination(view, dp.inner.ip, virtual);
+    view.setUint16(dp.inner.ip + dp.inner.headerLength + 2, rows[row + PORTS] & 0xffff);
+    mendHeaders(dp);
+  }
+  countOut(dp, connections.destinationOf(row), packet.length);
+  return PASS;
+}
+
+/** After an error was rewritten: the checksums of both IP headers and of the ICMP message. */
+function mendHeaders(dp: Datapath): void {
+  const { view, packet, inner } = dp;
+  const message = packet.ip + packet.headerLength;
+  ipv4.writeChecksum(view, packet.ip);
+  ipv4.writeChecksum(view, inner.ip);
+  icmp.setIcmpChecksum(view, message, 0);
+  icmp.setIcmpChecksum(view, message, checksum(view, message, packet.length - packet.headerLength));
+}
+
+/**
+ * An ICMP packet from the client's side: an error about a packet that went from the server to the client goes to the
+ * server.
+ * @returns {@link NOT_OURS} or a verdict.
+ */
+export function receiveRelated4(dp: Datapath, connections: Connections, scheduling: Scheduling): number {
+  const { packet, inner, view } = dp;
+  const message = packet.ip + packet.headerLength;
+  const end = packet.ip + packet.length;
+  if (message + icmp.ICMP_HEADER > end) return V.SHORT_TRANSPORT;
+  if (!concernsConnections(icmp.icmpType(view, message))) return NOT_OURS;
+  if (!readInner4(inner, view, message, end)) return NOT_OURS;
+  let row = connections.table.lookupIn(
+    inner.protocol,
+    inner.address,
+    DST,
+    inner.destinationPort,
+    SRC,
+    inner.sourcePort,
+  );
+  let made = false;
+  if (row === 0) {
+    if (dp.sysctl.schedule_icmp === 0 || (inner.fragment & ipv4.OFFSET_MASK) !== 0) return NOT_OURS;
+    const result = scheduling.schedule(dp, inner, connections, dp.marks.of(packet), true);
+    if (result !== SCHEDULED) return result;
+    row = scheduling.row;
+    made = true;
+  }
+  const verdict = sendRelated4(dp, connections, row, message, end);
+  if (made) connections.finish(row, dp.tick);
+  return verdict;
+}
+
+function sendRelated4(dp: Datapath, connections: Connections, row: number, message: number, end: number): number {
+  const { packet, inner, view } = dp;
+  const { table } = connections;
+  const { rows } = table;
+  if (checksum(view, message, end - message) !== 0) return V.BAD_CHECKSUM;
+  const destination = connections.destinationOf(row);
+  countIn(dp, destination, packet.length);
+  if ((rows[row + FLAGS] & FWD_MASK) !== MASQ) {
+    const verdict = transmit(dp, connections, row);
+    connections.countPacket(row);
+    return verdict;
+  }
+  const hop = destination === null ? null : dp.host.hopOf(destination);
+  if (hop === null) return V.NO_ROUTE;
+  if (hop.neighbour !== null) {
+    const verdict = passes4(dp, hop.neighbour.interface.mtu, true);
+    if (verdict !== PASS) return verdict;
+  }
+  const server = rows[row + table.daddr];
+  ipv4.setDestination(view, packet.ip, server);
+  ipv4.setSource(view, inner.ip, server);
+  view.setUint16(inner.ip + inner.headerLength, rows[row + META] & 0xffff);
+  mendHeaders(dp);
+  return hop.neighbour === null ? V.LOCAL : sendPacket(dp, hop, V.RELATED);
+}
+
+/**
+ * The director's own ICMP errors leave through the same hook as servers' replies do: one about a packet of a DR or
+ * tunnel connection counts as a packet from its server.
+ */
+export function countOwnError4(dp: Datapath, connections: Connections, ip: number): void {
+  const { view } = dp;
+  if (ipv4.protocol(view, ip) !== ipv4.PROTO_ICMP) return;
+  const length = ipv4.totalLength(view, ip);
+  const row = lookupOutRelated4(dp, connections, ip + ipv4.IPV4_HEADER, ip + length);
+  if (row === 0 || (connections.table.rows[row + FLAGS] & FWD_MASK) === MASQ) return;
+  countOut(dp, connections.destinationOf(row), length);
+}

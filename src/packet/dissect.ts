@@ -1,0 +1,108 @@
+/**
+ * Turns bytes into numbers once: {@link dissectIpv4} checks every length, and after it the accessors of the other files in
+ * this folder cannot fail. One {@link Packet} is reused for every frame; all its fields are numbers from birth, so that
+ * it keeps one shape and nothing is allocated.
+ */
+import type { Family } from '../address.ts';
+import { checksum } from './checksum.ts';
+import * as ipv4 from './ipv4.ts';
+import * as tcp from './tcp.ts';
+
+/** Index of the source address in {@link Packet.address}. */
+export const SRC = 0;
+/** Index of the destination address in {@link Packet.address}. */
+export const DST = 4;
+
+/** What is known of the packet at hand. Offsets are into the pool's memory, lengths in bytes. */
+export class Packet {
+  /** Index of the interface it came in on. */
+  interface = 0;
+  /** Whether the frame was addressed to this host alone (not to a group or to everybody). */
+  toHost = true;
+  /** Where the IP header begins. */
+  ip = 0;
+  /** Length of the IP packet, by its own header. */
+  length = 0;
+  /** Length of the IP header, options or extension headers included: the transport header begins at `ip + headerLength`. */
+  headerLength = 0;
+  family: Family = 4;
+  /** IP protocol number of the transport header. */
+  protocol = 0;
+  /** IPv4: the fragment field. IPv6: the same bits from the fragment header; 0 without one. */
+  fragment = 0;
+  /** Ports of TCP, UDP and SCTP; 0 for others and for non-first fragments. */
+  sourcePort = 0;
+  destinationPort = 0;
+  /** TCP flags; 0 where the TCP header is not whole. */
+  tcpFlags = 0;
+  /** Whether the ports are there. */
+  hasPorts = false;
+  /** Whether the whole fixed part of the transport header is there. */
+  hasTransport = false;
+  /**
+   * The largest fragment that a reassembled packet came in, header included; 0 for a packet that came whole. It goes out
+   * in fragments no larger.
+   */
+  largestFragment = 0;
+  /** Source at {@link SRC}, destination at {@link DST}; host order, one word for IPv4 and four for IPv6. */
+  readonly address: Int32Array = new Int32Array(8);
+}
+
+/** Bytes of transport header that must be there before a protocol's connections can be scheduled. */
+function transportHeader(protocol: number): number {
+  if (protocol === ipv4.PROTO_TCP) return tcp.TCP_HEADER;
+  if (protocol === ipv4.PROTO_UDP) return 8;
+  if (protocol === ipv4.PROTO_SCTP) return 12;
+  return 0;
+}
+
+/** Whether the protocol is one that IPVS balances and that has ports. */
+export function hasPortNumbers(protocol: number): boolean {
+  return protocol === ipv4.PROTO_TCP || protocol === ipv4.PROTO_UDP || protocol === ipv4.PROTO_SCTP;
+}
+
+/** Fills in what the transport header says; `available` bytes of it are there. */
+export function dissectTransport(packet: Packet, view: DataView, available: number): void {
+  const protocol = packet.protocol;
+  const at = packet.ip + packet.headerLength;
+  packet.sourcePort = 0;
+  packet.destinationPort = 0;
+  packet.tcpFlags = 0;
+  packet.hasPorts = false;
+  packet.hasTransport = false;
+  if (!hasPortNumbers(protocol) || (packet.fragment & ipv4.OFFSET_MASK) !== 0 || available < 4) return;
+  packet.hasPorts = true;
+  packet.sourcePort = tcp.sourcePort(view, at);
+  packet.destinationPort = tcp.destinationPort(view, at);
+  if (available < transportHeader(protocol)) return;
+  packet.hasTransport = true;
+  if (protocol === ipv4.PROTO_TCP) packet.tcpFlags = tcp.flags(view, at);
+}
+
+/**
+ * Fills `packet` from the IPv4 packet at `at`, of which `available` bytes are there (RFC 1122 3.2.1).
+ * @returns false for a packet that must be dropped: not version 4, an impossible length, a wrong header checksum.
+ */
+export function dissectIpv4(packet: Packet, view: DataView, at: number, available: number): boolean {
+  if (available < ipv4.IPV4_HEADER || ipv4.version(view, at) !== 4) return false;
+  const headerLength = ipv4.headerLength(view, at);
+  const length = ipv4.totalLength(view, at);
+  if (headerLength < ipv4.IPV4_HEADER || length < headerLength || length > available) return false;
+  if (checksum(view, at, headerLength) !== 0) return false;
+  readIpv4(packet, view, at, headerLength, length);
+  return true;
+}
+
+/** Fills `packet` from an IPv4 header whose lengths are known to be right. */
+export function readIpv4(packet: Packet, view: DataView, at: number, headerLength: number, length: number): void {
+  packet.ip = at;
+  packet.family = 4;
+  packet.length = length;
+  packet.headerLength = headerLength;
+  packet.protocol = ipv4.protocol(view, at);
+  packet.fragment = ipv4.fragment(view, at) & (ipv4.MF | ipv4.OFFSET_MASK);
+  packet.largestFragment = 0;
+  packet.address[SRC] = ipv4.source(view, at);
+  packet.address[DST] = ipv4.destination(view, at);
+  dissectTransport(packet, view, length - headerLength);
+}

@@ -1,0 +1,398 @@
+/**
+ * The whole frame path: what happens to a frame from the device that it came from to the device that it leaves by.
+ *
+ *     receive -> Ethernet -> ARP
+ *                         -> IPv4 -> for the director: reassemble -> reply? request? -> forward method -> send
+ *                                 -> for others: time to live -> reply of a NAT server? -> send
+ *
+ * One packet is handled to its end before the next; nothing is allocated for it. Every frame ends in one verdict.
+ */
+import type { Connections } from './conntrack/connections.ts';
+import { CONTROL, FLAGS, FWD_MASK, META, N_CONTROL, NOOUTPUT } from './conntrack/layout.ts';
+import { INPUT, OUTPUT, TCP_CLOSE, TCP_FIN_WAIT, TCP_TIME_WAIT } from './conntrack/tcp-state.ts';
+import { countIn, countOut, type Datapath, type DatapathListener } from './datapath.ts';
+import type { FrameBatch } from './devices/device.ts';
+import { receiveArp } from './host/arp.ts';
+import type { Host } from './host/host.ts';
+import { answerEcho, type IcmpLimit, isHostAddress, sendIcmpError } from './host/icmp.ts';
+import type { Interface, Port } from './host/interface.ts';
+import type { Neighbour } from './host/neighbours.ts';
+import { FRAGMENT_BAD, FRAGMENT_KEPT, type Reassembly } from './host/reassembly.ts';
+import { reject } from './host/reject.ts';
+import type { Wire } from './host/wire.ts';
+import { MASQ } from './modes/forward-method.ts';
+import { countOwnError4, lookupOutRelated4, receiveRelated4, respondRelated4 } from './modes/icmp-related.ts';
+import { rewriteReply } from './modes/nat.ts';
+import { PASS, sendLimit, transmit } from './modes/transmit.ts';
+import { ARP_LENGTH } from './packet/arp.ts';
+import { DST, dissectIpv4, hasPortNumbers, Packet, SRC } from './packet/dissect.ts';
+import * as ethernet from './packet/ethernet.ts';
+import * as icmp from './packet/icmp.ts';
+import * as ipv4 from './packet/ipv4.ts';
+import { BURST } from './packet/pool.ts';
+import { ACK, RST, SYN } from './packet/tcp.ts';
+import type { FirewallMarks } from './services/marks.ts';
+import type { Registry } from './services/registry.ts';
+import { LEAVE, NOT_OURS, SCHEDULED, Scheduling } from './services/schedule.ts';
+import { Stats } from './services/stats.ts';
+import type { SysctlValues } from './sysctl.ts';
+import { V, VERDICT_NAMES } from './verdicts.ts';
+
+/** Where a fragment is put together: what is for the director apart from what passes through. */
+const FOR_US = 0;
+const PASSING = 1;
+
+/** The parts that the frame path works with. */
+export interface PipelineParts {
+  readonly wire: Wire;
+  readonly host: Host;
+  readonly reassembly: Reassembly;
+  readonly icmpLimit: IcmpLimit;
+  readonly registry: Registry;
+  readonly marks: FirewallMarks;
+  readonly connections4: Connections;
+  readonly connections6: Connections;
+  readonly sysctl: SysctlValues;
+  readonly listener: DatapathListener;
+}
+
+/** Takes frames that are not for a service; see `Director.onPassed`. */
+export type PassedHandler = (frame: Uint8Array, interfaceName: string) => void;
+
+export class Pipeline implements Datapath {
+  readonly view: DataView;
+  readonly wire: Wire;
+  readonly host: Host;
+  readonly reassembly: Reassembly;
+  readonly icmpLimit: IcmpLimit;
+  readonly registry: Registry;
+  readonly marks: FirewallMarks;
+  readonly connections4: Connections;
+  readonly connections6: Connections;
+  readonly sysctl: SysctlValues;
+  readonly listener: DatapathListener;
+  readonly stats: Stats = new Stats();
+  readonly packet: Packet = new Packet();
+  readonly inner: Packet = new Packet();
+  tick = 0;
+
+  /** How many frames ended in each verdict, by its number. */
+  readonly verdicts: Float64Array = new Float64Array(VERDICT_NAMES.length);
+  /** Frames read. */
+  received = 0;
+  /** Whether packets for others are routed. */
+  forwarding = false;
+  onPassed: PassedHandler | null = null;
+
+  readonly #scheduling = new Scheduling();
+  readonly #incoming: FrameBatch & { lengths: Int32Array };
+  /** The frame at hand, for the user's handler. */
+  #frame = 0;
+  #frameLength = 0;
+
+  constructor(parts: PipelineParts) {
+    this.wire = parts.wire;
+    this.host = parts.host;
+    this.reassembly = parts.reassembly;
+    this.icmpLimit = parts.icmpLimit;
+    this.registry = parts.registry;
+    this.marks = parts.marks;
+    this.connections4 = parts.connections4;
+    this.connections6 = parts.connections6;
+    this.sysctl = parts.sysctl;
+    this.listener = parts.listener;
+    const { pool } = parts.wire;
+    this.view = pool.view;
+    this.#incoming = {
+      memory: pool.memory,
+      offsets: pool.receiveOffsets,
+      lengths: new Int32Array(BURST),
+      room: pool.room,
+      count: BURST,
+    };
+  }
+
+  /**
+   * Reads a burst of frames from a device, handles each, and sends what came of them.
+   * @param interfaces the interfaces on this device.
+   * @returns how many frames were read; fewer than a whole burst means that there are no more for now.
+   */
+  processBurst(port: Port, interfaces: readonly Interface[], tick: number): number {
+    this.tick = tick;
+    const { offsets, lengths } = this.#incoming;
+    const frames = port.device.receive(this.#incoming as FrameBatch);
+    for (let i = 0; i < frames; i++) {
+      this.#frame = offsets[i];
+      this.#frameLength = lengths[i];
+      this.verdicts[this.#ethernet(interfaces, offsets[i], lengths[i])]++;
+    }
+    this.received += frames;
+    if (frames > 0) this.wire.flush();
+    return frames;
+  }
+
+  #ethernet(interfaces: readonly Interface[], frame: number, length: number): number {
+    if (length < ethernet.ETHERNET_HEADER) return V.SHORT_FRAME;
+    const { view } = this;
+    let type = ethernet.etherType(view, frame);
+    let header = ethernet.ETHERNET_HEADER;
+    let vlan = 0;
+    if (type === ethernet.ETHERTYPE_VLAN) {
+      header += ethernet.VLAN_TAG;
+      if (length < header) return V.SHORT_FRAME;
+      vlan = view.getUint16(frame + 14) & 0xfff;
+      type = view.getUint16(frame + 16);
+    }
+    const on = interfaceOf(interfaces, vlan);
+    if (on === null) return V.UNKNOWN_VLAN;
+    const high = ethernet.dstHigh(view, frame);
+    const toHost = high === on.macHigh && ethernet.dstLow(view, frame) === on.macLow;
+    if (!toHost && (high & 0x0100) === 0) return V.OTHER_HOST;
+
+    const at = frame + header;
+    switch (type) {
+      case ethernet.ETHERTYPE_IPV4:
+        this.packet.interface = on.index;
+        this.packet.toHost = toHost;
+        return this.#ipv4(at, length - header);
+      case ethernet.ETHERTYPE_ARP:
+        if (length - header < ARP_LENGTH) return V.SHORT_FRAME;
+        return receiveArp(this.wire, this.host, on, at, this.tick) ? V.ARP : V.BAD_ARP;
+      default:
+        return this.#passOver(V.UNKNOWN_ETHERTYPE);
+    }
+  }
+
+  /** For nobody here: the user's handler may have it. */
+  #passOver(otherwise: number): number {
+    if (this.onPassed === null) return otherwise;
+    const name = this.host.interfaces[this.packet.interface].name;
+    this.onPassed(this.wire.pool.memory.slice(this.#frame, this.#frame + this.#frameLength), name);
+    return V.HANDED_OVER;
+  }
+
+  #ipv4(at: number, available: number): number {
+    const { packet, host, view } = this;
+    if (!dissectIpv4(packet, view, at, available)) return V.BAD_HEADER;
+    const { address } = packet;
+    if (host.isOwn(4, address, DST)) {
+      if (!isHostAddress(address[SRC]) || host.isOwn(4, address, SRC)) return V.MARTIAN;
+      return this.#localIn4();
+    }
+    const to = address[DST];
+    const toGroup = to >>> 28 === 0xe;
+    const toAll = host.isBroadcast4(address, DST);
+    // A host that has no address yet may speak to everybody (DHCP).
+    if (!isHostAddress(address[SRC]) && !(address[SRC] === 0 && toAll)) return V.MARTIAN;
+    if (host.isOwn(4, address, SRC)) return V.MARTIAN;
+    if (toGroup || toAll) return this.#passOver(V.NOT_WANTED);
+    if (!isHostAddress(to)) return V.MARTIAN;
+    if (!packet.toHost) return this.#passOver(V.NOT_WANTED);
+    return this.forwarding ? this.#forward4() : this.#passOver(V.NOT_FORWARDING);
+  }
+
+  /** Puts fragments together. Returns {@link PASS} when `packet` is whole, else a verdict. */
+  #reassemble4(place: number): number {
+    const { packet, reassembly, wire } = this;
+    if (packet.fragment === 0) return PASS;
+    const target = wire.pool.jumbo + ethernet.ETHERNET_HEADER;
+    const result = reassembly.add(packet, wire.pool.memory, this.view, target, place, this.tick);
+    if (result === FRAGMENT_KEPT) return V.FRAGMENT;
+    if (result === FRAGMENT_BAD) return V.BAD_FRAGMENT;
+    dissectIpv4(packet, this.view, target, reassembly.length);
+    packet.largestFragment = reassembly.largest;
+    return PASS;
+  }
+
+  /** A packet for one of the director's own addresses. */
+  #localIn4(): number {
+    const { packet } = this;
+    const whole = this.#reassemble4(FOR_US);
+    if (whole !== PASS) return whole;
+    if (packet.protocol === ipv4.PROTO_ICMP) return this.#icmp4();
+    if (hasPortNumbers(packet.protocol)) {
+      const reply = this.#reply(this.connections4);
+      if (reply !== PASS) return reply === V.REPLY ? this.#up4() : reply;
+      if (packet.toHost) {
+        const verdict = this.#request(this.connections4);
+        if (verdict === V.LOCAL) this.#up4();
+        if (verdict !== NOT_OURS) return verdict;
+      }
+    }
+    return this.#up4();
+  }
+
+  /** For the director itself and not for a service. */
+  #up4(): number {
+    return this.onPassed === null ? reject(this) : this.#passOver(V.NOT_WANTED);
+  }
+
+  #icmp4(): number {
+    const { packet, connections4 } = this;
+    const message = packet.ip + packet.headerLength;
+    const end = packet.ip + packet.length;
+    const row = lookupOutRelated4(this, connections4, message, end);
+    if (row !== 0) {
+      const verdict = respondRelated4(this, connections4, row);
+      return verdict === PASS ? this.#up4() : verdict;
+    }
+    if (packet.toHost) {
+      const verdict = receiveRelated4(this, connections4, this.#scheduling);
+      if (verdict === V.LOCAL) this.#up4();
+      if (verdict !== NOT_OURS) return verdict;
+    }
+    if (message < end && icmp.icmpType(this.view, message) === icmp.ICMP_ECHO) {
+      return answerEcho(this) ? V.ECHO : V.NOT_WANTED;
+    }
+    return this.#up4();
+  }
+
+  /** A packet for somebody else: the director is its router. */
+  #forward4(): number {
+    const { packet, view, host, connections4 } = this;
+    const neighbour = host.nextHop(4, packet.address, DST);
+    if (neighbour === null) {
+      if (host.route(4, packet.address, DST) !== null) return V.NO_NEIGHBOUR;
+      sendIcmpError(this, icmp.ICMP_DEST_UNREACH, icmp.UNREACH_NET, 0);
+      return V.NO_ROUTE;
+    }
+    if (ipv4.ttl(view, packet.ip) <= 1) {
+      sendIcmpError(this, icmp.ICMP_TIME_EXCEEDED, 0, 0);
+      return V.TTL_EXCEEDED;
+    }
+    const { mtu } = neighbour.interface;
+    if (packet.length > mtu && (ipv4.fragment(view, packet.ip) & ipv4.DF) !== 0) {
+      sendIcmpError(this, icmp.ICMP_DEST_UNREACH, icmp.UNREACH_FRAG_NEEDED, mtu);
+      return V.TOO_BIG;
+    }
+    ipv4.decrementTtl(view, packet.ip);
+    if (packet.protocol === ipv4.PROTO_ICMP) return this.#forwardIcmp4(neighbour);
+    if (!hasPortNumbers(packet.protocol)) return this.#sendOn4(neighbour, V.FORWARDED);
+
+    const whole = this.#reassemble4(PASSING);
+    if (whole !== PASS) return whole;
+    const verdict = this.#reply(connections4);
+    if (verdict !== PASS) return verdict === V.REPLY ? this.#sendOn4(neighbour, V.REPLY) : verdict;
+    if (this.sysctl.nat_icmp_send !== 0 && this.#isStrayReply()) {
+      sendIcmpError(this, icmp.ICMP_DEST_UNREACH, icmp.UNREACH_PORT, 0);
+      return V.NOT_WANTED;
+    }
+    return this.#sendOn4(neighbour, V.FORWARDED);
+  }
+
+  #sendOn4(neighbour: Neighbour, verdict: number): number {
+    const { packet } = this;
+    this.wire.sendIpv4(packet.ip, packet.length, neighbour, sendLimit(this, neighbour.interface.mtu), this.tick);
+    return verdict;
+  }
+
+  #forwardIcmp4(neighbour: Neighbour): number {
+    const { packet, connections4 } = this;
+    const whole = this.#reassemble4(PASSING);
+    if (whole !== PASS) return whole;
+    const related = receiveRelated4(this, connections4, this.#scheduling);
+    if (related === V.LOCAL) this.#up4();
+    if (related !== NOT_OURS) return related;
+    const message = packet.ip + packet.headerLength;
+    const row = lookupOutRelated4(this, connections4, message, packet.ip + packet.length);
+    if (row === 0) return this.#sendOn4(neighbour, V.FORWARDED);
+    const verdict = respondRelated4(this, connections4, row);
+    return verdict === PASS ? this.#sendOn4(neighbour, V.RELATED) : verdict;
+  }
+
+  /**
+   * A packet that may come from a server: of a connection, it is counted and tracked, and under NAT rewritten.
+   * @returns {@link PASS} when it belongs to no connection, REPLY when it does, or the verdict that it is lost.
+   */
+  #reply(connections: Connections): number {
+    const { packet, tick } = this;
+    const { table } = connections;
+    if (!packet.hasPorts) return PASS;
+    const row = table.lookupOut(packet.protocol, packet.address, DST, packet.destinationPort, SRC, packet.sourcePort);
+    if (row === 0) return PASS;
+    if ((table.rows[row + FLAGS] & FWD_MASK) === MASQ && !rewriteReply(this, connections, row)) {
+      connections.finish(row, tick);
+      return V.SHORT_TRANSPORT;
+    }
+    countOut(this, connections.destinationOf(row), packet.length);
+    connections.track(row, OUTPUT, packet);
+    connections.finish(row, tick);
+    return V.REPLY;
+  }
+
+  /** Whether the packet comes from a NAT server, but belongs to no connection and is no reset. */
+  #isStrayReply(): boolean {
+    const { packet } = this;
+    if (!packet.hasPorts) return false;
+    if (packet.protocol === ipv4.PROTO_TCP && (packet.tcpFlags & RST) !== 0) return false;
+    return this.registry.hasMasqServer(packet.family, packet.protocol, packet.address, SRC, packet.sourcePort);
+  }
+
+  /**
+   * A packet that may be for a service: its connection is found or made, and it is sent to the server.
+   * @returns {@link NOT_OURS} or a verdict.
+   */
+  #request(connections: Connections): number {
+    const { packet, tick } = this;
+    let row = packet.hasPorts
+      ? connections.table.lookupIn(packet.protocol, packet.address, SRC, packet.sourcePort, DST, packet.destinationPort)
+      : 0;
+    if (row !== 0 && opensConnection(packet) && this.#mustReschedule(connections, row)) row = 0;
+    if (row !== 0) {
+      const destination = connections.destinationOf(row);
+      if (destination !== null && !destination.available) {
+        if (this.sysctl.expire_nodest_conn === 0) return V.SERVER_GONE;
+        connections.expireNow(row, tick);
+        row = 0;
+      }
+    }
+    if (row === 0) {
+      const result = this.#scheduling.schedule(this, packet, connections, this.marks.of(packet), false);
+      if (result === LEAVE) {
+        sendIcmpError(this, icmp.ICMP_DEST_UNREACH, icmp.UNREACH_PORT, 0);
+        return V.NO_SERVER;
+      }
+      if (result !== SCHEDULED) return result;
+      row = this.#scheduling.row;
+    }
+    countIn(this, connections.destinationOf(row), packet.length);
+    connections.track(row, INPUT, packet);
+    const verdict = transmit(this, connections, row);
+    connections.countPacket(row);
+    connections.finish(row, tick);
+    return verdict;
+  }
+
+  /** A SYN for a connection that exists: whether the old one is over, so that this is a new one from the same port. */
+  #mustReschedule(connections: Connections, row: number): boolean {
+    const { sysctl, tick } = this;
+    const { rows } = connections.table;
+    const destination = connections.destinationOf(row);
+    const quiescent = sysctl.expire_nodest_conn !== 0 && destination !== null && destination.weight === 0;
+    if (!quiescent && !isOver(rows, row, sysctl.conn_reuse_mode)) return false;
+    if (rows[row + N_CONTROL] === 0) connections.expireNow(row, tick);
+    return true;
+  }
+
+  localOut4(ip: number): void {
+    countOwnError4(this, this.connections4, ip);
+  }
+}
+
+function interfaceOf(interfaces: readonly Interface[], vlan: number): Interface | null {
+  for (let i = 0; i < interfaces.length; i++) if (interfaces[i].vlan === vlan) return interfaces[i];
+  return null;
+}
+
+/** Whether the packet asks for a new connection. */
+function opensConnection(packet: Packet): boolean {
+  return packet.protocol === ipv4.PROTO_TCP && (packet.tcpFlags & (SYN | ACK | RST)) === SYN;
+}
+
+/** Whether a connection is over, by `conn_reuse_mode`: 0 never, bit 0 in TIME_WAIT and CLOSE, bit 1 in FIN_WAIT too. */
+function isOver(rows: Int32Array, row: number, mode: number): boolean {
+  if (mode === 0 || rows[row + CONTROL] !== 0) return false;
+  const state = rows[row + META] >>> 24;
+  if (state === TCP_TIME_WAIT || state === TCP_CLOSE) return true;
+  return (mode & 2) !== 0 && state === TCP_FIN_WAIT && (rows[row + FLAGS] & NOOUTPUT) !== 0;
+}

@@ -1,0 +1,92 @@
+/** Firewall marks: rules that give packets the mark by which a firewall-mark service knows them. */
+import { type Family, type Prefix, parsePrefix } from '../address.ts';
+import { invalidOption } from '../errors.ts';
+import { inPrefix } from '../host/interface.ts';
+import { DST, type Packet, SRC } from '../packet/dissect.ts';
+import { PROTO_SCTP, PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
+import { integer } from './settings.ts';
+
+/** Which packets carry a mark: everything given must fit. */
+export interface MarkRule {
+  readonly protocol?: 'tcp' | 'udp' | 'sctp';
+  /** Source address or network. */
+  readonly source?: string;
+  /** Destination address or network. */
+  readonly destination?: string;
+  /** Source port, or first and last of a range. */
+  readonly sourcePort?: number | readonly [number, number];
+  /** Destination port, or first and last of a range. */
+  readonly destinationPort?: number | readonly [number, number];
+  /** 0 .. 4294967295; the last rule that fits decides. */
+  readonly mark: number;
+}
+
+interface Rule {
+  readonly family: Family | 0;
+  readonly protocol: number;
+  readonly source: Prefix | null;
+  readonly destination: Prefix | null;
+  readonly sourcePorts: readonly [number, number];
+  readonly destinationPorts: readonly [number, number];
+  readonly mark: number;
+}
+
+const ALL_PORTS: readonly [number, number] = [0, 65535];
+const PROTOCOLS: Record<string, number> = { tcp: PROTO_TCP, udp: PROTO_UDP, sctp: PROTO_SCTP };
+
+function ports(option: string, given: MarkRule['sourcePort']): readonly [number, number] {
+  if (given === undefined) return ALL_PORTS;
+  const [first, last] = typeof given === 'number' ? [given, given] : given;
+  integer(option, first, 0, 65535, 0);
+  integer(option, last, first, 65535, 0);
+  return [first, last];
+}
+
+export class FirewallMarks {
+  readonly #rules: Rule[] = [];
+
+  /** @throws DirectorError ERR_INVALID_OPTION */
+  add(rule: MarkRule): void {
+    const source = rule.source === undefined ? null : parsePrefix(rule.source, 'source');
+    const destination = rule.destination === undefined ? null : parsePrefix(rule.destination, 'destination');
+    if (source !== null && destination !== null && source.family !== destination.family) {
+      throw invalidOption('destination', rule.destination, 'of the same family as source');
+    }
+    const protocol = rule.protocol === undefined ? 0 : PROTOCOLS[rule.protocol];
+    if (protocol === undefined) throw invalidOption('protocol', rule.protocol, 'one of tcp, udp, sctp');
+    this.#rules.push({
+      family: (source ?? destination)?.family ?? 0,
+      protocol,
+      source,
+      destination,
+      sourcePorts: ports('sourcePort', rule.sourcePort),
+      destinationPorts: ports('destinationPort', rule.destinationPort),
+      mark: integer('mark', rule.mark, 0, 2 ** 32 - 1, 0) | 0,
+    });
+  }
+
+  clear(): void {
+    this.#rules.length = 0;
+  }
+
+  /** The mark that a packet carries; 0 for none. */
+  of(packet: Packet): number {
+    let mark = 0;
+    for (let i = 0; i < this.#rules.length; i++) if (fits(this.#rules[i], packet)) mark = this.#rules[i].mark;
+    return mark;
+  }
+}
+
+function fits(rule: Rule, packet: Packet): boolean {
+  if (rule.family !== 0 && rule.family !== packet.family) return false;
+  if (rule.protocol !== 0 && rule.protocol !== packet.protocol) return false;
+  if (rule.source !== null && !inPrefix(rule.source, packet.address, SRC)) return false;
+  if (rule.destination !== null && !inPrefix(rule.destination, packet.address, DST)) return false;
+  if (rule.sourcePorts !== ALL_PORTS || rule.destinationPorts !== ALL_PORTS) {
+    if (!packet.hasPorts) return false;
+    if (packet.sourcePort < rule.sourcePorts[0] || packet.sourcePort > rule.sourcePorts[1]) return false;
+    if (packet.destinationPort < rule.destinationPorts[0] || packet.destinationPort > rule.destinationPorts[1])
+      return false;
+  }
+  return true;
+}

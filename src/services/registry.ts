@@ -1,0 +1,311 @@
+/**
+ * The services and their real servers, found the way the kernel finds them (kernel behaviour: ip_vs_ctl.c).
+ */
+import { type Address, type Family, sameAddress, type Words, wordsOf } from '../address.ts';
+import { DirectorError } from '../errors.ts';
+import { MASQ } from '../modes/forward-method.ts';
+import { PROTO_TCP } from '../packet/ipv4.ts';
+import type { SchedulerContext, SchedulerFactory } from '../schedulers/scheduler.ts';
+import { Destination } from './destination.ts';
+import { Service, SVC_ONEPACKET, SVC_PERSISTENT } from './service.ts';
+import type { DestinationSettings, ServiceName, ServiceSettings } from './settings.ts';
+
+const BUCKETS = 256;
+export const FTP_PORT = 21;
+export const FTP_DATA_PORT = 20;
+/** Ports from here on may be those of FTP data connections. */
+const FIRST_UNPRIVILEGED_PORT = 1024;
+/** A deleted destination that nothing refers to any more is kept this long, in case it comes back. */
+const TRASH_MS = 120_000;
+
+/** Told of changes, when somebody wants to know. */
+export interface RegistryObserver {
+  /** The destination's id may be given to another from now on. */
+  destinationFreed(id: number): void;
+}
+
+interface Trashed {
+  readonly destination: Destination;
+  /** What its service was, to tell whether it comes back to the same one. */
+  readonly service: Service;
+  /** Since when nothing has referred to it; -1 while something does. */
+  idleSinceMs: number;
+}
+
+export class Registry {
+  /** Destinations by id; connection rows hold these ids. */
+  readonly destinations: (Destination | null)[] = [];
+  readonly #buckets: Service[][] = Array.from({ length: BUCKETS }, () => []);
+  readonly #marks: Service[][] = Array.from({ length: BUCKETS }, () => []);
+  readonly #trash: Trashed[] = [];
+  readonly #freeIds: number[] = [];
+  readonly #context: SchedulerContext;
+  readonly #observer: RegistryObserver;
+  #nextServiceId = 0;
+  /** How many services there are on port 0, and on port 21: only then are the extra look-ups worth making. */
+  #anyPort = 0;
+  #ftp = 0;
+
+  constructor(context: SchedulerContext, observer: RegistryObserver) {
+    this.#context = context;
+    this.#observer = observer;
+  }
+
+  /** All services: by address in hash order, then by firewall mark; within a bucket the newest first. */
+  *services(): Generator<Service> {
+    for (const bucket of this.#buckets) yield* bucket;
+    for (const bucket of this.#marks) yield* bucket;
+  }
+
+  #bucket(family: Family, protocol: number, words: Words, at: number, port: number): Service[] {
+    let fold = words[at];
+    if (family === 6) fold ^= words[at + 1] ^ words[at + 2] ^ words[at + 3];
+    return this.#buckets[(protocol ^ fold ^ (port >> 8) ^ port) & (BUCKETS - 1)];
+  }
+
+  #exact(family: Family, protocol: number, words: Words, at: number, port: number): Service | null {
+    const bucket = this.#bucket(family, protocol, words, at, port);
+    for (let i = 0; i < bucket.length; i++) {
+      const service = bucket[i];
+      if (
+        service.family === family &&
+        service.protocol === protocol &&
+        service.port === port &&
+        sameAddress(wordsOf(family), service.words, 0, words, at)
+      ) {
+        return service;
+      }
+    }
+    return null;
+  }
+
+  #marked(family: Family, fwmark: number): Service | null {
+    const bucket = this.#marks[fwmark & (BUCKETS - 1)];
+    for (let i = 0; i < bucket.length; i++) {
+      if (bucket[i].fwmark === fwmark && bucket[i].family === family) return bucket[i];
+    }
+    return null;
+  }
+
+  /**
+   * The service that a packet is for, or null: first by firewall mark, then by protocol, address and port, then (TCP) the
+   * FTP service whose data connection it may be, then a service on all ports.
+   */
+  find(family: Family, fwmark: number, protocol: number, words: Words, at: number, port: number): Service | null {
+    if (fwmark !== 0) {
+      const service = this.#marked(family, fwmark);
+      if (service !== null) return service;
+    }
+    let service = this.#exact(family, protocol, words, at, port);
+    if (
+      service === null &&
+      this.#ftp !== 0 &&
+      protocol === PROTO_TCP &&
+      (port === FTP_DATA_PORT || port >= FIRST_UNPRIVILEGED_PORT)
+    ) {
+      service = this.#exact(family, protocol, words, at, FTP_PORT);
+    }
+    if (service === null && this.#anyPort !== 0) service = this.#exact(family, protocol, words, at, 0);
+    return service;
+  }
+
+  #get(name: ServiceName): Service | null {
+    return name.fwmark !== 0
+      ? this.#marked(name.family, name.fwmark)
+      : this.#exact(name.family, name.protocol, name.words, 0, name.port);
+  }
+
+  /** @throws DirectorError ERR_NO_SUCH_SERVICE */
+  get(name: ServiceName): Service {
+    const service = this.#get(name);
+    if (service === null) throw new DirectorError('ERR_NO_SUCH_SERVICE', `no such service: ${name.text}`);
+    return service;
+  }
+
+  /** Whether there is a NAT server with this address and port, of a service of this protocol. */
+  hasMasqServer(family: Family, protocol: number, words: Words, at: number, port: number): boolean {
+    for (const service of this.services()) {
+      if (service.family !== family || (service.fwmark === 0 && service.protocol !== protocol)) continue;
+      for (const destination of service.destinations) {
+        if (
+          destination.method === MASQ &&
+          destination.port === port &&
+          destination.family === family &&
+          sameAddress(wordsOf(family), destination.words, 0, words, at)
+        ) {
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
+  /** @throws DirectorError ERR_SERVICE_EXISTS */
+  addService(name: ServiceName, resolve: () => ServiceSettings): Service {
+    if (this.#get(name) !== null) throw new DirectorError('ERR_SERVICE_EXISTS', `service exists: ${name.text}`);
+    const settings = resolve();
+    const { family, protocol, words, address, port, fwmark } = name;
+    const service = new Service(this.#nextServiceId++, family, protocol, words, address, port, fwmark);
+    this.#apply(service, settings);
+    if (fwmark !== 0) this.#marks[fwmark & (BUCKETS - 1)].unshift(service);
+    else this.#bucket(family, protocol, words, 0, port).unshift(service);
+    this.#count(service, 1);
+    return service;
+  }
+
+  #count(service: Service, change: number): void {
+    if (service.fwmark !== 0) return;
+    if (service.port === 0) this.#anyPort += change;
+    if (service.port === FTP_PORT) this.#ftp += change;
+  }
+
+  editService(service: Service, settings: ServiceSettings): void {
+    this.#apply(service, settings);
+  }
+
+  #apply(service: Service, settings: ServiceSettings): void {
+    const { factory } = settings;
+    if (service.scheduler === null || service.factory !== factory) {
+      service.scheduler = this.#bindScheduler(service, factory);
+      service.factory = factory;
+    }
+    service.flags =
+      settings.schedulerFlags | (settings.timeout > 0 ? SVC_PERSISTENT : 0) | (settings.onePacket ? SVC_ONEPACKET : 0);
+    service.timeout = settings.timeout;
+    service.netmask.set(settings.netmask);
+    service.netmaskLength = settings.netmaskLength;
+    service.engine = settings.engine;
+  }
+
+  #bindScheduler(service: Service, factory: SchedulerFactory): Service['scheduler'] {
+    return factory.create(service, this.#context);
+  }
+
+  deleteService(service: Service): void {
+    for (const destination of [...service.destinations]) this.#trashDestination(service, destination);
+    service.destinations.length = 0;
+    const bucket =
+      service.fwmark !== 0
+        ? this.#marks[service.fwmark & (BUCKETS - 1)]
+        : this.#bucket(service.family, service.protocol, service.words, 0, service.port);
+    bucket.splice(bucket.indexOf(service), 1);
+    this.#count(service, -1);
+  }
+
+  #find(service: Service, address: Address, port: number): Destination | undefined {
+    return service.destinations.find((destination) => isAt(destination, address, port));
+  }
+
+  /** @throws DirectorError ERR_NO_SUCH_DESTINATION */
+  destination(service: Service, address: Address, port: number, text: string): Destination {
+    const destination = this.#find(service, address, port);
+    if (destination === undefined) {
+      throw new DirectorError('ERR_NO_SUCH_DESTINATION', `no such destination: ${text}`);
+    }
+    return destination;
+  }
+
+  /**
+   * Adds a real server at the head of the list. One that was deleted and still has connections comes back with them.
+   * @throws DirectorError ERR_DESTINATION_EXISTS
+   */
+  addDestination(
+    service: Service,
+    address: Address,
+    port: number,
+    text: string,
+    settings: DestinationSettings,
+  ): Destination {
+    if (this.#find(service, address, port) !== undefined) {
+      throw new DirectorError('ERR_DESTINATION_EXISTS', `destination exists: ${text}`);
+    }
+    const trashed = this.#trash.findIndex(
+      (entry) => isAt(entry.destination, address, port) && sameKey(entry.service, service),
+    );
+    let destination: Destination;
+    if (trashed >= 0) {
+      destination = this.#trash.splice(trashed, 1)[0].destination;
+      if (destination.service !== service) destination.stats.zero();
+      destination.service = service;
+      destination.available = true;
+    } else {
+      const id = this.#freeIds.pop() ?? this.destinations.length;
+      destination = new Destination(id, service, address.family, address.words, text, port);
+      this.destinations[id] = destination;
+    }
+    this.#update(destination, settings);
+    service.destinations.unshift(destination);
+    service.scheduler?.added?.(destination);
+    return destination;
+  }
+
+  editDestination(destination: Destination, settings: DestinationSettings): void {
+    this.#update(destination, settings);
+    destination.service.scheduler?.updated?.(destination);
+  }
+
+  #update(destination: Destination, settings: DestinationSettings): void {
+    if (settings.upperThreshold === 0 || settings.upperThreshold > destination.upperThreshold) {
+      destination.overloaded = false;
+    }
+    destination.method = settings.method;
+    destination.weight = settings.weight;
+    if (settings.weight !== 0) destination.lastWeight = settings.weight;
+    destination.upperThreshold = settings.upperThreshold;
+    destination.lowerThreshold = settings.lowerThreshold;
+    destination.tunnelType = settings.tunnelType;
+    destination.tunnelPort = settings.tunnelPort;
+    destination.tunnelFlags = settings.tunnelFlags;
+  }
+
+  deleteDestination(destination: Destination): void {
+    const { service } = destination;
+    const index = service.destinations.indexOf(destination);
+    service.destinations.splice(index, 1);
+    this.#trashDestination(service, destination);
+    service.scheduler?.removed?.(destination, index);
+  }
+
+  #trashDestination(service: Service, destination: Destination): void {
+    destination.available = false;
+    this.#trash.push({ destination, service, idleSinceMs: -1 });
+  }
+
+  /** Empties the trash of what nothing has referred to for two minutes; called about every minute. */
+  emptyTrash(nowMs: number): void {
+    for (let i = this.#trash.length - 1; i >= 0; i--) {
+      const entry = this.#trash[i];
+      if (entry.destination.references > 0) continue;
+      if (entry.idleSinceMs < 0) entry.idleSinceMs = nowMs;
+      if (nowMs - entry.idleSinceMs < TRASH_MS) continue;
+      this.#trash.splice(i, 1);
+      const { id } = entry.destination;
+      this.destinations[id] = null;
+      this.#freeIds.push(id);
+      this.#observer.destinationFreed(id);
+    }
+  }
+
+  /** Lets every scheduler drop what has become old. */
+  tick(): void {
+    for (const service of this.services()) service.scheduler?.tick?.();
+  }
+}
+
+function isAt(destination: Destination, address: Address, port: number): boolean {
+  return (
+    destination.port === port &&
+    destination.family === address.family &&
+    sameAddress(4, destination.words, 0, address.words, 0)
+  );
+}
+
+function sameKey(a: Service, b: Service): boolean {
+  return (
+    a.family === b.family &&
+    a.fwmark === b.fwmark &&
+    a.protocol === b.protocol &&
+    a.port === b.port &&
+    sameAddress(4, a.words, 0, b.words, 0)
+  );
+}

@@ -1,0 +1,121 @@
+/** Plays a recording's steps to a Director on memory devices and a hand-driven clock, and writes down its answers. */
+import { Director, ManualClock, MemoryDevice, type ServiceEntry } from '../../src/index.ts';
+import { printFrame } from '../../src/packet/print.ts';
+import type { RecordedFrame, Scenario, Step } from './scenario.ts';
+import { Shell } from './shell.ts';
+
+/** What a step takes of the clock, in milliseconds: the recordings took a few milliseconds for each. */
+const STEP_MS = 10;
+const ETHERTYPE_ARP = 0x0806;
+
+/** Linux prints at most this many messages of the packet path in this time (net.core.message_burst, message_cost). */
+const MESSAGE_BURST = 10;
+const MESSAGE_WINDOW_MS = 5000;
+
+/** The messages that Linux would have printed on its console since it was last read. */
+class Console {
+  readonly #clock: ManualClock;
+  #text = '';
+  #windowStartMs = Number.NEGATIVE_INFINITY;
+  #printed = 0;
+
+  constructor(clock: ManualClock) {
+    this.#clock = clock;
+  }
+
+  noDestination(service: ServiceEntry): void {
+    const now = this.#clock.now();
+    if (now - this.#windowStartMs > MESSAGE_WINDOW_MS) {
+      this.#windowStartMs = now;
+      this.#printed = 0;
+    }
+    if (++this.#printed > MESSAGE_BURST) return;
+    const { fwmark, address, port } = service;
+    const name =
+      fwmark !== 0
+        ? `FWM ${fwmark} 0x${fwmark.toString(16).toUpperCase().padStart(8, '0')}`
+        : `${service.protocol.toUpperCase()} ${service.family === 6 ? `[${address}]` : address}:${port}`;
+    this.#text += `IPVS: ${service.scheduler}: ${name} - no destination available\n`;
+  }
+
+  read(): string {
+    const text = this.#text;
+    this.#text = '';
+    return text;
+  }
+}
+
+function isArp(frame: Uint8Array): boolean {
+  return ((frame[12] << 8) | frame[13]) === ETHERTYPE_ARP;
+}
+
+/** Neighbour discovery, router discovery and multicast listener reports: in recordings only where they are the point. */
+function isDiscovery(frame: Uint8Array): boolean {
+  if (((frame[12] << 8) | frame[13]) !== 0x86dd) return false;
+  const next = frame[20];
+  return next === 0 || (next === 58 && ((frame[54] >= 133 && frame[54] <= 136) || frame[54] === 143));
+}
+
+/** The director's answers to a scenario, in the form of the scenario itself. */
+export function play(scenario: Scenario): Scenario {
+  const clock = new ManualClock();
+  const sent: RecordedFrame[] = [];
+  const showsArp = scenario.steps.some((step) => 'tx' in step && isArp(Buffer.from(step.tx.frame, 'hex')));
+  const devices = new Map(
+    scenario.host.interfaces.map(({ name, mac, mtu }) => {
+      const device = new MemoryDevice({ name, mac, mtu });
+      device.onTransmit = (frame) => {
+        if ((isArp(frame) && !showsArp) || isDiscovery(frame)) return;
+        const note = printFrame(new DataView(frame.buffer), 0, frame.length);
+        sent.push({ dev: name, frame: Buffer.from(frame).toString('hex'), note });
+      };
+      return [name, device];
+    }),
+  );
+  const { interfaces, neighbours, routes, forwarding } = scenario.host;
+  const director = new Director({
+    interfaces: interfaces.map(({ name, addresses }) => ({ device: devices.get(name)!, addresses })),
+    neighbours,
+    routes,
+    forwarding,
+    claimVips: false,
+    icmpErrorsPerSecond: Number.POSITIVE_INFINITY,
+    clock,
+  });
+  const console = new Console(clock);
+  director.on('noDestination', (service) => console.noDestination(service));
+  const shell = new Shell({
+    ipvsadm: (words, stdin) => director.ipvsadm(words, stdin),
+    'ipvsadm-save': (words) => director.ipvsadm(['-S', ...words]),
+    'ipvsadm-restore': (_words, stdin) => director.ipvsadm(['-R'], stdin),
+  });
+  director.start();
+
+  const answer = (step: Step): Step => {
+    clock.advance(STEP_MS);
+    if ('exec' in step) {
+      const { status, out } = shell.run(step.exec);
+      return { exec: step.exec, status, out: console.read() + out };
+    }
+    if ('tx' in step) {
+      const device = devices.get(step.tx.dev);
+      if (device === undefined) throw new Error(`no device ${step.tx.dev}`);
+      device.inject(Buffer.from(step.tx.frame, 'hex'));
+      director.poll();
+      return { tx: step.tx, rx: sent.splice(0) };
+    }
+    if ('sysctl' in step) {
+      const value = Number(step.value);
+      director.sysctl.set(step.sysctl, Number.isNaN(value) ? (step.value as unknown as number) : value);
+    } else if ('mark' in step) {
+      const { proto, dst, dport, value } = step.mark;
+      director.marks.add({ protocol: proto, destination: dst, destinationPort: dport, mark: value });
+    } else clock.advance(step.sleep * 1000);
+    return step;
+  };
+  try {
+    return { ...scenario, oracle: 'tapvs', steps: scenario.steps.map(answer) };
+  } finally {
+    director.stop();
+  }
+}
