@@ -280,7 +280,7 @@ static napi_value receive(napi_env env, napi_callback_info callback) {
   if (!get_arguments(env, callback, 6, arguments)) return NULL;
   struct device *device = get_open_device(env, arguments[0]);
   if (device == NULL || !get_burst(env, &arguments[1], arguments[4], &burst) ||
-      !get_integer(env, arguments[5], "room", 0, INT32_MAX, &room))
+      !get_integer(env, arguments[5], "room", 0, INT32_MAX - 1, &room))
     return NULL;
   int end;
   int32_t filled = tap_receive(device->fd, &burst, room, &device->drops, &end);

@@ -144,6 +144,23 @@ static bool inside(const struct tap_burst *burst, int32_t offset, int32_t length
   return offset >= 0 && length >= 0 && (size_t)offset + (size_t)length <= burst->size;
 }
 
+/*
+ * Reads one frame; a result above `room` means that it was longer. The kernel cuts a frame to the room without a word,
+ * so there has to be one byte more to read into. That is the byte behind the slot, put back afterwards, where the
+ * memory has one; a second part for it to go to costs 160 ns a frame (790 instead of 630 measured).
+ */
+static ssize_t read_frame(int fd, uint8_t *slot, size_t room, bool has_byte_behind) {
+  if (has_byte_behind) {
+    uint8_t behind = slot[room];
+    ssize_t length = read(fd, slot, room + 1);
+    slot[room] = behind;
+    return length;
+  }
+  uint8_t spill;
+  struct iovec parts[2] = {{.iov_base = slot, .iov_len = room}, {.iov_base = &spill, .iov_len = 1}};
+  return readv(fd, parts, 2);
+}
+
 int32_t tap_receive(int fd, const struct tap_burst *burst, int32_t room, struct tap_drops *drops, int *end) {
   int32_t filled = 0;
   *end = TAP_OK;
@@ -154,14 +171,8 @@ int32_t tap_receive(int fd, const struct tap_burst *burst, int32_t room, struct 
       *end = TAP_OUT_OF_BOUNDS;
       break;
     }
-    /* The kernel cuts a frame to the room without a word; one byte more to read into tells. */
-    uint8_t spill;
-    struct iovec parts[2] = {
-        {.iov_base = burst->memory + offset, .iov_len = (size_t)room},
-        {.iov_base = &spill, .iov_len = 1},
-    };
     ssize_t length;
-    do length = readv(fd, parts, 2);
+    do length = read_frame(fd, burst->memory + offset, (size_t)room, inside(burst, offset, room + 1));
     while (length < 0 && errno == EINTR);
     if (length < 0) {
       /* Out of memory is a matter of waiting; poll says when there is something again. */

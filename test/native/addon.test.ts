@@ -1,0 +1,200 @@
+/** The addon on its own: what no caller of TapDevice can do to it, and it must bear all the same. */
+import { execFile } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import fc from 'fast-check';
+import { loadBinding, TAP_ANY, type TapBinding, type TapHandle } from '../../src/native/binding.ts';
+import { Namespace, testWithTaps as test } from '../devices/support/namespace.ts';
+import { until } from '../devices/support/until.ts';
+
+const NO_MAC = new Uint8Array(0);
+const run = promisify(execFile);
+
+function openIn(namespace: Namespace): { native: TapBinding; handle: TapHandle; name: string } {
+  const native = loadBinding();
+  const path = `/var/run/netns/${namespace.name}`;
+  const { handle, name } = native.open('', path, TAP_ANY, NO_MAC, 0, true);
+  return { native, handle, name };
+}
+
+/** Calls a function of the addon as JavaScript may: with anything. Returns what is thrown. */
+function callWith(native: TapBinding, name: keyof TapBinding, values: readonly unknown[]): unknown {
+  try {
+    (native[name] as (...values: readonly unknown[]) => unknown)(...values);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+const descriptors = (): number => readdirSync('/proc/self/fd').length;
+
+test('arguments of the wrong number, kind or range are named', (t) => {
+  const namespace = new Namespace(t);
+  const { native, handle } = openIn(namespace);
+  const memory = new Uint8Array(100);
+  const array = new Int32Array(2);
+  const wake = () => {};
+  const cases: [keyof TapBinding, unknown[], string, RegExp][] = [
+    ['open', [], 'ERR_MISSING_ARGS', /6 arguments expected, 0 given/],
+    ['open', [1, '', 0, NO_MAC, 0, true], 'ERR_INVALID_ARG_TYPE', /name must be a string/],
+    ['open', ['0123456789abcdef', '', 0, NO_MAC, 0, true], 'ERR_OUT_OF_RANGE', /name must be shorter/],
+    ['open', ['a\0b', '', 0, NO_MAC, 0, true], 'ERR_OUT_OF_RANGE', /without NUL/],
+    ['open', ['', 'x'.repeat(5000), 0, NO_MAC, 0, true], 'ERR_OUT_OF_RANGE', /namespacePath must be shorter/],
+    ['open', ['', '', 3, NO_MAC, 0, true], 'ERR_OUT_OF_RANGE', /existence must be a whole number from 0 to 2, not 3/],
+    ['open', ['', '', 0, new Uint8Array(5), 0, true], 'ERR_INVALID_ARG_TYPE', /mac must be/],
+    ['open', ['', '', 0, new Int8Array(6), 0, true], 'ERR_INVALID_ARG_TYPE', /mac must be/],
+    ['open', ['', '', 0, NO_MAC, -1, true], 'ERR_OUT_OF_RANGE', /mtu/],
+    ['open', ['', '', 0, NO_MAC, 0, 1], 'ERR_INVALID_ARG_TYPE', /up must be a boolean/],
+    ['start', [handle], 'ERR_MISSING_ARGS', /2 arguments/],
+    ['start', [handle, {}], 'ERR_INVALID_ARG_TYPE', /wake must be a function/],
+    ['receive', [handle, [], array, array, 1, 10], 'ERR_INVALID_ARG_TYPE', /memory must be a Uint8Array/],
+    ['receive', [handle, memory, memory, array, 1, 10], 'ERR_INVALID_ARG_TYPE', /offsets must be an Int32Array/],
+    ['receive', [handle, memory, array, new Float32Array(2), 1, 10], 'ERR_INVALID_ARG_TYPE', /lengths must be/],
+    ['receive', [handle, memory, array, array, 3, 10], 'ERR_OUT_OF_RANGE', /count must be .* from 0 to 2, not 3/],
+    ['receive', [handle, memory, array, array, 1.5, 10], 'ERR_OUT_OF_RANGE', /count/],
+    ['receive', [handle, memory, array, array, Number.NaN, 10], 'ERR_OUT_OF_RANGE', /count/],
+    ['receive', [handle, memory, array, array, 1, -1], 'ERR_OUT_OF_RANGE', /room/],
+    ['receive', [handle, memory, array, array, 1, 101], 'ERR_OUT_OF_RANGE', /frame 0 lies outside of the memory/],
+    ['receive', [handle, memory, array, array, 1n, 10], 'ERR_INVALID_ARG_TYPE', /count must be a number/],
+    ['transmit', [handle, memory, Int32Array.of(0, 90), Int32Array.of(0, 11), 2], 'ERR_OUT_OF_RANGE', /frame 1/],
+    ['transmit', [handle, memory, Int32Array.of(-1), Int32Array.of(0), 1], 'ERR_OUT_OF_RANGE', /frame 0/],
+    ['transmit', [handle, memory, Int32Array.of(0), Int32Array.of(-1), 1], 'ERR_OUT_OF_RANGE', /frame 0/],
+    ['transmit', [handle, memory, Int32Array.of(2 ** 31 - 1), Int32Array.of(2 ** 31 - 1), 1], 'ERR_OUT_OF_RANGE', /0/],
+    ['close', [], 'ERR_MISSING_ARGS', /1 arguments/],
+  ];
+  for (const [name, values, code, message] of cases) {
+    const error = callWith(native, name, values) as Error & { code: string };
+    t.is(error?.code, code, `${name} ${message}`);
+    t.regex(error.message, message);
+  }
+  for (const stranger of [
+    undefined,
+    null,
+    1,
+    'x',
+    {},
+    [],
+    wake,
+    Object.create(handle),
+    new Proxy(handle, {}),
+    structuredClone(handle),
+  ]) {
+    for (const [name, rest] of [
+      ['start', [wake]],
+      ['receive', [memory, array, array, 1, 10]],
+      ['transmit', [memory, array, array, 1]],
+      ['drops', []],
+      ['close', []],
+    ] as const) {
+      const error = callWith(native, name, [stranger, ...rest]) as Error;
+      t.true(error instanceof TypeError);
+      t.is(error.message, "handle must be a TAP's");
+    }
+  }
+  native.close(handle);
+});
+
+test('a closed TAP, and one started before, say so', (t) => {
+  const namespace = new Namespace(t);
+  const { native, handle } = openIn(namespace);
+  const wake = () => {};
+  native.start(handle, wake);
+  t.throws(() => native.start(handle, wake), { code: 'ERR_INVALID_STATE' });
+  native.close(handle);
+  native.close(handle);
+  const array = new Int32Array(1);
+  t.throws(() => native.start(handle, wake), { code: 'ERR_CLOSED' });
+  t.throws(() => native.receive(handle, new Uint8Array(9), array, array, 1, 9), { code: 'ERR_CLOSED' });
+  t.throws(() => native.transmit(handle, new Uint8Array(9), array, array, 1), { code: 'ERR_CLOSED' });
+  t.deepEqual(native.drops(handle), { oversize: 0, noBuffer: 0, linkDown: 0, invalid: 0 });
+});
+
+test('no arguments whatsoever make it write outside of the memory', (t) => {
+  const namespace = new Namespace(t);
+  const from = openIn(namespace);
+  const to = openIn(namespace);
+  const { native } = from;
+  namespace.bridge(from.name, to.name);
+  const integer = fc.oneof(
+    fc.integer({ min: -5, max: 400 }),
+    fc.constantFrom(-(2 ** 31), 2 ** 31 - 1, 2 ** 31 - 60, 0xffff, 2 ** 32, 1.5, Number.NaN, Number.POSITIVE_INFINITY),
+  );
+  const array = fc.array(integer, { maxLength: 6 }).map((values) => Int32Array.from(values));
+  // The memory that is handed in is the middle of a larger one: what lies around it must stay as it is.
+  const around = new Uint8Array(1000);
+  const memory = new Uint8Array(around.buffer, 300, 400);
+  const frame = new Uint8Array(60).fill(0xff);
+  frame.set([2, 0, 0, 0, 0, 1, 0x88, 0xb5], 6);
+  fc.assert(
+    fc.property(array, array, integer, integer, fc.boolean(), (offsets, lengths, count, room, aliased) => {
+      around.fill(0xa5);
+      native.transmit(from.handle, frame, Int32Array.of(0, 0, 0), Int32Array.of(60, 60, 60), 3);
+      // The arrays may even lie in the memory, and be written over by the frames.
+      const inMemory = new Int32Array(around.buffer, 300 + 40, 4);
+      const arrays = aliased ? [inMemory, inMemory] : [offsets, lengths];
+      if (aliased) inMemory.set(offsets.subarray(0, 4));
+      callWith(native, 'receive', [to.handle, memory, ...arrays, count, room]);
+      callWith(native, 'transmit', [to.handle, memory, ...arrays, count]);
+      t.true(around.subarray(0, 300).every((byte) => byte === 0xa5));
+      t.true(around.subarray(700).every((byte) => byte === 0xa5));
+    }),
+    { numRuns: 2000, seed: 11 },
+  );
+  for (const { handle } of [from, to]) native.close(handle);
+});
+
+test('memory that is shared, detached or shrunk is treated as what it is', (t) => {
+  const namespace = new Namespace(t);
+  const { native, handle } = openIn(namespace);
+  const array = new Int32Array(1);
+  const detached = new Uint8Array(100);
+  structuredClone(detached.buffer, { transfer: [detached.buffer] });
+  // Resizable buffers are younger than the language version that the types are of.
+  const buffer: ArrayBuffer & { resize(bytes: number): void } = Reflect.construct(ArrayBuffer, [
+    100,
+    { maxByteLength: 200 },
+  ]);
+  const shrunk = new Uint8Array(buffer);
+  buffer.resize(10);
+  for (const memory of [detached, shrunk]) {
+    const error = callWith(native, 'receive', [handle, memory, array, array, 1, 100]) as Error & { code: string };
+    t.is(error.code, 'ERR_OUT_OF_RANGE');
+  }
+  const shared = new Uint8Array(new SharedArrayBuffer(100));
+  t.true(native.receive(handle, shared, array, array, 1, 100) >= 0);
+  native.close(handle);
+});
+
+test('what wake throws is an uncaught exception, and the TAP goes on', async (t) => {
+  const script = fileURLToPath(new URL('./support/throw-in-wake.js', import.meta.url));
+  const namespace = new Namespace(t);
+  const { stdout } = await run(process.execPath, [script, namespace.name], { timeout: 20_000 });
+  t.is(stdout, 'caught first\ncaught second\n');
+});
+
+test('a handle that nobody holds any more closes its TAP', async (t) => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const namespace = new Namespace(t);
+  const before = descriptors();
+  for (let i = 0; i < 20; i++) openIn(namespace);
+  t.is(namespace.links().length, 20);
+  await until(() => {
+    collect();
+    return descriptors() === before;
+  }, 'the descriptors to be closed');
+  t.deepEqual(namespace.links(), []);
+});
+
+test('worker threads open, poll and end with TAPs in every state', async (t) => {
+  // In a process of its own: a handle that outlives its loop aborts the process.
+  const script = fileURLToPath(new URL('./support/workers.js', import.meta.url));
+  const namespace = new Namespace(t);
+  const { stdout } = await run(process.execPath, [script, namespace.name], { timeout: 60_000 });
+  t.is(stdout, 'descriptors left over: 0\n');
+  t.deepEqual(namespace.links(), []);
+});
