@@ -14,4 +14,7 @@ const answer: RequestListener = (_request, response) => {
 };
 
 createServer(answer).listen(Number(httpPort));
-createSecureServer({ key: readFileSync(keyFile), cert: readFileSync(certFile) }, answer).listen(Number(httpsPort));
+createSecureServer({ key: readFileSync(keyFile), cert: readFileSync(certFile) }, answer)
+  // A client that has said goodbye in TLS has closed its socket: to answer the goodbye, as Node would, only brings a RST.
+  .on('secureConnection', (socket) => socket.prependListener('end', () => socket.destroy()))
+  .listen(Number(httpsPort));
