@@ -32,6 +32,16 @@ export interface Prefix extends Address {
 
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 
+/** An IPv4 address at the end of an IPv6 one. */
+const DOTTED_TAIL = /(?<=:)\d+\.\d+\.\d+\.\d+$/;
+
+/** The two hexadecimal groups of a dotted quad; the quad itself where it is none. */
+function hexTail(quad: string): string {
+  if (!IPV4.test(quad)) return quad;
+  const [a, b, c, d] = quad.split('.').map(Number);
+  return `${((a! << 8) | b!).toString(16)}:${((c! << 8) | d!).toString(16)}`;
+}
+
 /**
  * Parses an address (`10.0.0.1`, `2001:db8::1`).
  * @throws DirectorError ERR_INVALID_OPTION naming `option`.
@@ -54,7 +64,7 @@ export function tryParseAddress(text: unknown): Address | undefined {
   }
   if (!text.includes(':')) return undefined;
   try {
-    const bytes = ip6addr.parse(text).toBuffer();
+    const bytes = ip6addr.parse(text.replace(DOTTED_TAIL, hexTail)).toBuffer();
     const view = new DataView(bytes.buffer, bytes.byteOffset, 16);
     for (let i = 0; i < 4; i++) words[i] = view.getInt32(i * 4);
     return { family: 6, words };
@@ -83,16 +93,33 @@ export function parsePrefix(text: string, option: string, defaultFamily: Family 
   return { ...address, length };
 }
 
-/** Prints the address of the family at `words[at]`: dotted quad, or RFC 5952 text for IPv6. */
+/**
+ * Prints the address of the family at `words[at]`: dotted quad, or RFC 5952 text for IPv6, which ends dotted where it
+ * holds an IPv4 address (`::ffff:10.0.0.1`, `::10.0.0.1`), as C's `inet_ntop` prints it.
+ */
 export function formatAddress(family: Family, words: Words, at = 0): string {
   const w = words[at];
   if (family === 4) return `${w >>> 24}.${(w >>> 16) & 255}.${(w >>> 8) & 255}.${w & 255}`;
-  const groups: string[] = [];
-  for (let i = 0; i < 4; i++) {
-    const word = words[at + i];
-    groups.push((word >>> 16).toString(16), (word & 0xffff).toString(16));
+  const groups: number[] = [];
+  for (let i = 0; i < 4; i++) groups.push(words[at + i] >>> 16, words[at + i] & 0xffff);
+  const [from, to] = longestZeroRun(groups);
+  if (from === 0 && (to === 6 || (to === 5 && groups[5] === 0xffff))) {
+    return `::${to === 5 ? 'ffff:' : ''}${formatAddress(4, words, at + 3)}`;
   }
-  return ip6addr.parse(groups.join(':')).toString({ format: 'v6' });
+  const text = (part: readonly number[]) => part.map((group) => group.toString(16)).join(':');
+  return to === from ? text(groups) : `${text(groups.slice(0, from))}::${text(groups.slice(to))}`;
+}
+
+/** Where the first of the longest runs of two or more zeros begins and ends; an empty range where there is none. */
+function longestZeroRun(groups: readonly number[]): [from: number, to: number] {
+  let best: [number, number] = [0, 0];
+  for (let from = 0; from < groups.length; from++) {
+    let to = from;
+    while (groups[to] === 0) to++;
+    if (to - from >= 2 && to - from > best[1] - best[0]) best = [from, to];
+    if (to > from) from = to;
+  }
+  return best;
 }
 
 /** Whether the addresses at `a[i]` and `b[j]` are the same in their first `width` words. */
@@ -101,7 +128,16 @@ export function sameAddress(width: number, a: Words, i: number, b: Words, j: num
   return true;
 }
 
-/** The first word-wise mask of a prefix length, as words: `/20` is `fffff000 0 0 0`. */
+/** Whether the address at `words[at]`, of the same family, is in the network of `prefix`. */
+export function inPrefix(prefix: Prefix, words: Words, at: number): boolean {
+  const whole = prefix.length >>> 5;
+  const width = wordsOf(prefix.family);
+  if (!sameAddress(Math.min(whole, width), prefix.words, 0, words, at)) return false;
+  const rest = prefix.length & 31;
+  return rest === 0 || (prefix.words[whole] ^ words[at + whole]) >>> (32 - rest) === 0;
+}
+
+/** The mask of a prefix length, as words: `/20` is `fffff000 0 0 0`. */
 export function maskWords(length: number): Words {
   const words = new Int32Array(4);
   for (let i = 0; i < 4; i++) {
