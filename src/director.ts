@@ -3,27 +3,26 @@
  * a packet is in pipeline.ts.
  */
 import { EventEmitter } from 'eventemitter3';
-import { type Address, formatAddress } from './address.ts';
+import { type Address, formatAddress, inPrefix } from './address.ts';
 import type { Clock } from './clock.ts';
 import { type Configuration, configure, type DirectorOptions } from './configuration.ts';
 import { type ConnectionObserver, Connections } from './conntrack/connections.ts';
-import { CADDR, DEST, EXPIRES, FLAGS, META, NO_DESTINATION, PORTS } from './conntrack/layout.ts';
-import { ProtocolTimeouts, stateName } from './conntrack/protocols.ts';
+import { MASQ } from './conntrack/forward-method.ts';
+import { ProtocolTimeouts } from './conntrack/protocols.ts';
 import { NORMAL_TABLE, SECURE_TABLE } from './conntrack/tcp-state.ts';
-import { TICK_MS, TICKS_PER_SECOND } from './conntrack/timeouts.ts';
 import type { Device } from './devices/device.ts';
 import { DirectorError, invalidOption } from './errors.ts';
 import { sendArpRequest } from './host/arp.ts';
 import { Host } from './host/host.ts';
 import { IcmpLimit, sendIcmpError } from './host/icmp.ts';
-import { Interface, inPrefix, type Port } from './host/interface.ts';
+import { Interface, type Port } from './host/interface.ts';
 import { type NeighbourActions, Neighbours } from './host/neighbours.ts';
 import { Reassembly } from './host/reassembly.ts';
 import { Route } from './host/routes.ts';
 import { Wire } from './host/wire.ts';
 import type { Control } from './ipvsadm/control.ts';
 import { type IpvsadmResult, ipvsadm } from './ipvsadm/ipvsadm.ts';
-import { MASQ } from './modes/forward-method.ts';
+import { connectionEntry, destinationEntry, serviceEntry } from './listing.ts';
 import { dissectIpv4 } from './packet/dissect.ts';
 import { ICMP_DEST_UNREACH, ICMP_TIME_EXCEEDED, UNREACH_HOST } from './packet/icmp.ts';
 import { destination as ipv4Destination, source as ipv4Source, PROTO_SCTP } from './packet/ipv4.ts';
@@ -42,10 +41,9 @@ import type {
   ServiceOptions,
   Timeouts,
 } from './services/config.ts';
-import type { Destination } from './services/destination.ts';
 import { FirewallMarks } from './services/marks.ts';
 import { Registry } from './services/registry.ts';
-import { type Service, SVC_PERSISTENT } from './services/service.ts';
+import type { Service } from './services/service.ts';
 import {
   destinationName,
   destinationSettings,
@@ -57,6 +55,7 @@ import {
 } from './services/settings.ts';
 import { ESTIMATE_PERIOD_MS, type RateSnapshot, type StatsSnapshot } from './services/stats.ts';
 import { Sysctl, SysctlValues } from './sysctl.ts';
+import { TICK_MS } from './ticks.ts';
 import { VERDICT_NAMES, type VerdictName } from './verdicts.ts';
 
 /** Bursts that one wake-up may handle per device before timers and the user's own code get their turn. */
@@ -524,35 +523,11 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
   connections(): ConnectionEntry[] {
     const entries: ConnectionEntry[] = [];
     for (const connections of [this.#connections4, this.#connections6]) {
-      connections.table.forEach((row) => entries.push(this.#connectionEntry(connections, row)));
+      connections.table.forEach((row) => {
+        entries.push(connectionEntry(connections, row, this.#tick()));
+      });
     }
     return entries;
-  }
-
-  #connectionEntry(connections: Connections, row: number): ConnectionEntry {
-    const { table, family } = connections;
-    const { rows } = table;
-    const left = (rows[row + EXPIRES] - this.#tick()) | 0;
-    const destination = connections.destinationOf(row);
-    const ports = rows[row + PORTS];
-    const meta = rows[row + META];
-    return {
-      family,
-      protocol: (meta >>> 16) & 0xff,
-      state: stateName(rows, row),
-      expiresInSeconds: Math.max(0, Math.floor(left / TICKS_PER_SECOND)),
-      clientAddress: formatAddress(family, rows, row + CADDR),
-      clientPort: ports >>> 16,
-      virtualAddress: formatAddress(family, rows, row + table.vaddr),
-      virtualPort: ports & 0xffff,
-      destinationFamily: destination?.family ?? family,
-      destinationAddress:
-        rows[row + DEST] === NO_DESTINATION ? formatAddress(family, rows, row + table.daddr) : destination!.address,
-      destinationPort: meta & 0xffff,
-      flags: rows[row + FLAGS],
-      engine: '',
-      engineData: '',
-    };
   }
 
   /** What was counted since the start, over all services. */
@@ -607,11 +582,11 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     return {
       created: (connections, row) => {
         if (this.listenerCount('connectionCreated') > 0)
-          this.emit('connectionCreated', this.#connectionEntry(connections, row));
+          this.emit('connectionCreated', connectionEntry(connections, row, this.#tick()));
       },
       expired: (connections, row) => {
         if (this.listenerCount('connectionExpired') > 0)
-          this.emit('connectionExpired', this.#connectionEntry(connections, row));
+          this.emit('connectionExpired', connectionEntry(connections, row, this.#tick()));
       },
       overloadChanged: (destination) => {
         if (this.listenerCount('destinationOverload') === 0) return;
@@ -627,48 +602,4 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
 
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-const PROTOCOL_NAMES: Record<number, ServiceEntry['protocol']> = { 0: 'fwm', 6: 'tcp', 17: 'udp', 132: 'sctp' };
-
-function serviceEntry(service: Service): ServiceEntry {
-  return {
-    protocol: PROTOCOL_NAMES[service.protocol],
-    family: service.family,
-    address: service.address,
-    port: service.port,
-    fwmark: service.fwmark >>> 0,
-    scheduler: service.factory?.name ?? 'none',
-    flags: service.flags,
-    persistent: (service.flags & SVC_PERSISTENT) !== 0 ? service.timeout : 0,
-    netmaskLength: service.netmaskLength,
-    netmask: service.family === 4 ? formatAddress(4, service.netmask) : '',
-    engine: service.engine,
-    stats: service.stats.snapshot(),
-    rates: service.stats.rates(),
-    destinations: service.destinations.map(destinationEntry),
-  };
-}
-
-function destinationEntry(destination: Destination): DestinationEntry {
-  const { family, address, port, method, weight, upperThreshold, lowerThreshold, overloaded } = destination;
-  const { activeConns, inactConns, persistConns, tunnelType, tunnelPort, tunnelFlags } = destination;
-  return {
-    family,
-    address,
-    port,
-    method,
-    weight,
-    upperThreshold,
-    lowerThreshold,
-    activeConns,
-    inactConns,
-    persistConns,
-    overloaded,
-    tunnelType,
-    tunnelPort,
-    tunnelFlags,
-    stats: destination.stats.snapshot(),
-    rates: destination.stats.rates(),
-  };
 }

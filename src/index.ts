@@ -1,11 +1,11 @@
 /** tapvs: the Linux Virtual Server director in user space. */
 export { type Clock, ManualClock, SystemClock } from './clock.ts';
 export type { DirectorOptions, InterfaceOptions, NeighbourOptions, RouteOptions } from './configuration.ts';
+export { FORWARD_NAMES, type ForwardMethod } from './conntrack/forward-method.ts';
 export * from './devices/index.ts';
 export { Director, type DirectorCounters, type DirectorEvents } from './director.ts';
 export { DirectorError, type DirectorErrorCode } from './errors.ts';
 export type { IpvsadmResult } from './ipvsadm/ipvsadm.ts';
-export { FORWARD_NAMES, type ForwardMethod } from './modes/forward-method.ts';
 export type { PassedHandler } from './pipeline.ts';
 export * from './schedulers/index.ts';
 export type * from './services/config.ts';

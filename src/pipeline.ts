@@ -8,6 +8,7 @@
  * One packet is handled to its end before the next; nothing is allocated for it. Every frame ends in one verdict.
  */
 import type { Connections } from './conntrack/connections.ts';
+import { MASQ } from './conntrack/forward-method.ts';
 import { CONTROL, FLAGS, FWD_MASK, META, N_CONTROL, NOOUTPUT } from './conntrack/layout.ts';
 import { INPUT, OUTPUT, TCP_CLOSE, TCP_FIN_WAIT, TCP_TIME_WAIT } from './conntrack/tcp-state.ts';
 import { countIn, countOut, type Datapath, type DatapathListener } from './datapath.ts';
@@ -20,10 +21,10 @@ import type { Neighbour } from './host/neighbours.ts';
 import { FRAGMENT_BAD, FRAGMENT_KEPT, type Reassembly } from './host/reassembly.ts';
 import { reject } from './host/reject.ts';
 import type { Wire } from './host/wire.ts';
-import { MASQ } from './modes/forward-method.ts';
 import { countOwnError4, lookupOutRelated4, receiveRelated4, respondRelated4 } from './modes/icmp-related.ts';
 import { rewriteReply } from './modes/nat.ts';
-import { PASS, sendLimit, transmit } from './modes/transmit.ts';
+import { PASS, sendLimit } from './modes/outgoing.ts';
+import { transmit } from './modes/transmit.ts';
 import { ARP_LENGTH } from './packet/arp.ts';
 import { DST, dissectIpv4, hasPortNumbers, Packet, SRC } from './packet/dissect.ts';
 import * as ethernet from './packet/ethernet.ts';

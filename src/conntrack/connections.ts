@@ -3,10 +3,11 @@
  * counts of their destinations. One instance for IPv4 and one for IPv6 (kernel behaviour: ip_vs_conn.c).
  */
 import { type Family, type Words, wordsOf } from '../address.ts';
-import { MASQ } from '../modes/forward-method.ts';
 import type { Packet } from '../packet/dissect.ts';
 import { PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
 import type { Destination } from '../services/destination.ts';
+import { seconds } from '../ticks.ts';
+import { MASQ } from './forward-method.ts';
 import {
   CADDR,
   CONTROL,
@@ -30,9 +31,13 @@ import {
 import type { ProtocolTimeouts } from './protocols.ts';
 import { ConnectionTable } from './table.ts';
 import { INPUT, INPUT_ONLY, isActive, NORMAL_TABLE, nextTcpState, OUTPUT, TCP_ESTABLISHED } from './tcp-state.ts';
-import { HELD_TICKS, NEW_TICKS } from './timeouts.ts';
 import { UDP_NORMAL } from './udp-state.ts';
 import { TimerWheel } from './wheel.ts';
+
+/** What a new connection lives for until its first packet has given it a state. */
+const NEW_TICKS = seconds(3);
+/** What a connection that others still hang on is given when its time is over. */
+const HELD_TICKS = seconds(60);
 
 /** Told of connections that come and go, when somebody wants to know. */
 export interface ConnectionObserver {

@@ -1,8 +1,8 @@
 import { PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
 import type { Timeouts } from '../services/config.ts';
+import { seconds, TICKS_PER_SECOND } from '../ticks.ts';
 import { FLAGS, META, TEMPLATE, TEMPLATE_ASSURED } from './layout.ts';
 import { TCP_ESTABLISHED, TCP_FIN_WAIT, TCP_STATE_NAMES, tcpTimeouts } from './tcp-state.ts';
-import { seconds, TICKS_PER_SECOND } from './timeouts.ts';
 import { UDP_NORMAL, UDP_STATE_NAMES, udpTimeouts } from './udp-state.ts';
 
 /** The timeouts in force, in ticks, by protocol and state. */

@@ -6,7 +6,7 @@
  * connection of a bucket is found first.
  */
 import { sameAddress, type Words } from '../address.ts';
-import { MASQ } from '../modes/forward-method.ts';
+import { MASQ } from './forward-method.ts';
 import { CADDR, FLAGS, FWD_MASK, HASHED, META, NEXT, NO_CPORT, PORTS, strideOf, TEMPLATE } from './layout.ts';
 
 export class ConnectionTable {

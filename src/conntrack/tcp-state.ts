@@ -3,7 +3,7 @@
  * under NAT and only the client's under DR and tunnels, which is what the INPUT-ONLY table is for.
  */
 import { ACK, FIN, RST, SYN } from '../packet/tcp.ts';
-import { seconds } from './timeouts.ts';
+import { seconds } from '../ticks.ts';
 
 export const TCP_NONE = 0;
 export const TCP_ESTABLISHED = 1;
@@ -101,7 +101,7 @@ const COLUMNS = 16;
 /** The tables flattened: `[direction][flag class][state]`, columns padded to 16. */
 function flatten(lines: readonly string[]): Uint8Array {
   const table = new Uint8Array(lines.length * COLUMNS);
-  lines.forEach((line, i) => table.set(row(line), i * COLUMNS));
+  for (const [i, line] of lines.entries()) table.set(row(line), i * COLUMNS);
   return table;
 }
 

@@ -1,5 +1,5 @@
 /** UDP has one state (kernel behaviour: net/netfilter/ipvs/ip_vs_proto_udp.c). */
-import { seconds } from './timeouts.ts';
+import { seconds } from '../ticks.ts';
 
 export const UDP_NORMAL = 0;
 export const UDP_STATE_NAMES: readonly string[] = ['UDP'];

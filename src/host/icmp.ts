@@ -2,12 +2,13 @@
  * ICMP of the director's own: echo replies, and errors about packets that it cannot send on (RFC 792, RFC 1122 3.2.2,
  * RFC 1812 4.3.2; kernel behaviour: net/ipv4/icmp.c).
  */
-import { TICKS_PER_SECOND } from '../conntrack/timeouts.ts';
+
 import type { Datapath } from '../datapath.ts';
 import { checksum } from '../packet/checksum.ts';
 import { DST, SRC } from '../packet/dissect.ts';
 import * as icmp from '../packet/icmp.ts';
 import * as ipv4 from '../packet/ipv4.ts';
+import { TICKS_PER_SECOND } from '../ticks.ts';
 
 /** TTL of what the director itself sends. */
 export const DEFAULT_TTL = 64;

@@ -1,4 +1,4 @@
-import { type Family, formatMac, type Mac, sameAddress, type Words, wordsOf } from '../address.ts';
+import { type Family, formatMac, inPrefix, type Mac, type Words } from '../address.ts';
 import type { Device, FrameBatch } from '../devices/device.ts';
 import { ETHERNET_HEADER, VLAN_TAG } from '../packet/ethernet.ts';
 import { AddressMap } from './address-map.ts';
@@ -64,13 +64,4 @@ export class Interface {
     }
     return first;
   }
-}
-
-/** Whether the address at `words[at]`, of the same family, is in the network of `prefix`. */
-export function inPrefix(prefix: { family: Family; words: Words; length: number }, words: Words, at: number): boolean {
-  const whole = prefix.length >>> 5;
-  const width = wordsOf(prefix.family);
-  if (!sameAddress(Math.min(whole, width), prefix.words, 0, words, at)) return false;
-  const rest = prefix.length & 31;
-  return rest === 0 || (prefix.words[whole] ^ words[at + whole]) >>> (32 - rest) === 0;
 }

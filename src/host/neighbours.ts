@@ -3,7 +3,7 @@
  * (RFC 1122 2.3.2, RFC 4861 7.3; kernel behaviour: net/core/neighbour.c with its default timers).
  */
 import { type Family, type Words, wordsOf } from '../address.ts';
-import { seconds } from '../conntrack/timeouts.ts';
+import { seconds } from '../ticks.ts';
 import type { Interface } from './interface.ts';
 
 /** Asked for; packets wait. */

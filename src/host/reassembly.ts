@@ -3,9 +3,10 @@
  * net/ipv4/ip_fragment.c). Overlapping fragments make the whole datagram be dropped, as Linux does (RFC 5722's rule,
  * applied to IPv4).
  */
-import { seconds } from '../conntrack/timeouts.ts';
+
 import { DST, type Packet, SRC } from '../packet/dissect.ts';
 import * as ipv4 from '../packet/ipv4.ts';
+import { seconds } from '../ticks.ts';
 
 /** How long the first fragment waits for the others. */
 const LIFETIME_TICKS = seconds(30);

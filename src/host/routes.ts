@@ -1,5 +1,5 @@
-import type { Family, Prefix, Words } from '../address.ts';
-import { type Interface, inPrefix } from './interface.ts';
+import { type Family, inPrefix, type Prefix, type Words } from '../address.ts';
+import type { Interface } from './interface.ts';
 import type { Neighbour } from './neighbours.ts';
 
 /** A way to a network: on the link of an interface, or through a gateway there. */

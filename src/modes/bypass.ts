@@ -4,7 +4,7 @@ import { sendIcmpError } from '../host/icmp.ts';
 import { DST } from '../packet/dissect.ts';
 import { ICMP_DEST_UNREACH, UNREACH_HOST } from '../packet/icmp.ts';
 import { V } from '../verdicts.ts';
-import { PASS, passes4, sendLimit } from './transmit.ts';
+import { PASS, passes4, sendLimit } from './outgoing.ts';
 
 export function transmitBypass(dp: Datapath): number {
   const { packet } = dp;

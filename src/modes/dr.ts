@@ -2,7 +2,7 @@
 import type { Datapath } from '../datapath.ts';
 import type { Hop } from '../host/host.ts';
 import { V } from '../verdicts.ts';
-import { PASS, passes4, sendPacket } from './transmit.ts';
+import { PASS, passes4, sendPacket } from './outgoing.ts';
 
 export function transmitRoute(dp: Datapath, hop: Hop): number {
   if (hop.neighbour === null) return V.LOCAL;

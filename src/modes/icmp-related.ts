@@ -3,6 +3,7 @@
  * (RFC 5508 3.2; kernel behaviour: ip_vs_in_icmp, ip_vs_out_icmp, ip_vs_nat_icmp).
  */
 import type { Connections } from '../conntrack/connections.ts';
+import { MASQ } from '../conntrack/forward-method.ts';
 import { FLAGS, FWD_MASK, META, PORTS } from '../conntrack/layout.ts';
 import { countIn, countOut, type Datapath } from '../datapath.ts';
 import { checksum } from '../packet/checksum.ts';
@@ -11,8 +12,8 @@ import * as icmp from '../packet/icmp.ts';
 import * as ipv4 from '../packet/ipv4.ts';
 import { NOT_OURS, SCHEDULED, type Scheduling } from '../services/schedule.ts';
 import { V } from '../verdicts.ts';
-import { MASQ } from './forward-method.ts';
-import { PASS, passes4, sendPacket, transmit } from './transmit.ts';
+import { PASS, passes4, sendPacket } from './outgoing.ts';
+import { transmit } from './transmit.ts';
 
 /** Whether errors of this type are matched to connections. */
 function concernsConnections(type: number): boolean {

@@ -7,8 +7,8 @@ import { FLAGS, META, NO_CPORT, PORTS } from '../conntrack/layout.ts';
 import type { Datapath } from '../datapath.ts';
 import type { Hop } from '../host/host.ts';
 import { V } from '../verdicts.ts';
+import { PASS, passes4, sendPacket } from './outgoing.ts';
 import { DESTINATION, rewriteEnd, SOURCE } from './rewrite.ts';
-import { PASS, passes4, sendPacket } from './transmit.ts';
 
 /** Sends a request to the server. */
 export function transmitMasq(dp: Datapath, connections: Connections, row: number, hop: Hop): number {

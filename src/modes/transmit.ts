@@ -1,22 +1,15 @@
-/**
- * What all forward methods have in common on the way out: time to live, and what fits (kernel behaviour: ip_vs_xmit.c).
- */
+/** The choice of the forward method. */
 import type { Connections } from '../conntrack/connections.ts';
+import { BYPASS, LOCAL, MASQ, ROUTE, TUNNEL } from '../conntrack/forward-method.ts';
 import { FLAGS, FWD_MASK } from '../conntrack/layout.ts';
 import type { Datapath } from '../datapath.ts';
-import type { Hop } from '../host/host.ts';
 import { sendIcmpError } from '../host/icmp.ts';
-import { ICMP_DEST_UNREACH, ICMP_TIME_EXCEEDED, UNREACH_FRAG_NEEDED, UNREACH_HOST } from '../packet/icmp.ts';
-import * as ipv4 from '../packet/ipv4.ts';
+import { ICMP_DEST_UNREACH, UNREACH_HOST } from '../packet/icmp.ts';
 import { V } from '../verdicts.ts';
 import { transmitBypass } from './bypass.ts';
 import { transmitRoute } from './dr.ts';
-import { BYPASS, LOCAL, MASQ, ROUTE, TUNNEL } from './forward-method.ts';
 import { transmitMasq } from './nat.ts';
 import { transmitTunnel } from './tun.ts';
-
-/** The packet may go on. */
-export const PASS = -1;
 
 /** Sends the packet at hand to its connection's server by the connection's forward method. */
 export function transmit(dp: Datapath, connections: Connections, row: number): number {
@@ -40,39 +33,4 @@ export function transmit(dp: Datapath, connections: Connections, row: number): n
     default:
       return V.NO_ROUTE;
   }
-}
-
-/**
- * Takes one from the time to live and makes sure that the packet fits.
- * @param mtu the longest IP packet that can pass, in bytes.
- * @param mayFragment whether a packet with "don't fragment" may pass all the same.
- * @returns {@link PASS}, or the verdict; the sender has been told.
- */
-export function passes4(dp: Datapath, mtu: number, mayFragment: boolean): number {
-  const { view, packet } = dp;
-  const { ip } = packet;
-  if (ipv4.ttl(view, ip) <= 1) {
-    sendIcmpError(dp, ICMP_TIME_EXCEEDED, 0, 0);
-    return V.TTL_EXCEEDED;
-  }
-  ipv4.decrementTtl(view, ip);
-  if (!mayFragment && packet.length > mtu && (ipv4.fragment(view, ip) & ipv4.DF) !== 0) {
-    sendIcmpError(dp, ICMP_DEST_UNREACH, UNREACH_FRAG_NEEDED, mtu);
-    return V.TOO_BIG;
-  }
-  return PASS;
-}
-
-/** The longest packet to send: what the interface takes, or less for one that came in smaller fragments. */
-export function sendLimit(dp: Datapath, mtu: number): number {
-  const { largestFragment } = dp.packet;
-  return largestFragment !== 0 && largestFragment < mtu ? largestFragment : mtu;
-}
-
-/** Sends the packet at hand as it is now. The hop must not be the director itself. */
-export function sendPacket(dp: Datapath, hop: Hop, verdict: number): number {
-  const neighbour = hop.neighbour!;
-  const { packet } = dp;
-  dp.wire.sendIpv4(packet.ip, packet.length, neighbour, sendLimit(dp, neighbour.interface.mtu), dp.tick);
-  return verdict;
 }

@@ -8,7 +8,7 @@ import { nextIdentification } from '../host/icmp.ts';
 import * as ipv4 from '../packet/ipv4.ts';
 import type { Destination } from '../services/destination.ts';
 import { V } from '../verdicts.ts';
-import { PASS, passes4, sendLimit } from './transmit.ts';
+import { PASS, passes4, sendLimit } from './outgoing.ts';
 
 /** A way that carries less than this is of no use (RFC 791 3.2). */
 const MIN_MTU = 68;

@@ -4,7 +4,7 @@
  */
 
 import type { Family } from '../address.ts';
-import type { ForwardMethod } from '../modes/forward-method.ts';
+import type { ForwardMethod } from '../conntrack/forward-method.ts';
 import type { SchedulerFactory } from '../schedulers/scheduler.ts';
 import type { RateSnapshot, StatsSnapshot } from './stats.ts';
 

@@ -1,5 +1,5 @@
 import type { Family, Words } from '../address.ts';
-import type { ForwardMethodNumber } from '../modes/forward-method.ts';
+import type { ForwardMethodNumber } from '../conntrack/forward-method.ts';
 import type { Service } from './service.ts';
 import { Stats } from './stats.ts';
 

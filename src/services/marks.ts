@@ -1,7 +1,6 @@
 /** Firewall marks: rules that give packets the mark by which a firewall-mark service knows them. */
-import { type Family, type Prefix, parsePrefix } from '../address.ts';
+import { type Family, inPrefix, type Prefix, parsePrefix } from '../address.ts';
 import { invalidOption } from '../errors.ts';
-import { inPrefix } from '../host/interface.ts';
 import { DST, type Packet, SRC } from '../packet/dissect.ts';
 import { PROTO_SCTP, PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
 import { integer } from './settings.ts';

@@ -2,8 +2,8 @@
  * The services and their real servers, found the way the kernel finds them (kernel behaviour: ip_vs_ctl.c).
  */
 import { type Address, type Family, sameAddress, type Words, wordsOf } from '../address.ts';
+import { MASQ } from '../conntrack/forward-method.ts';
 import { DirectorError } from '../errors.ts';
-import { MASQ } from '../modes/forward-method.ts';
 import { PROTO_TCP } from '../packet/ipv4.ts';
 import type { SchedulerContext, SchedulerFactory } from '../schedulers/scheduler.ts';
 import { Destination } from './destination.ts';

@@ -4,14 +4,14 @@
  */
 import type { Family, Words } from '../address.ts';
 import type { Connections } from '../conntrack/connections.ts';
+import { BYPASS } from '../conntrack/forward-method.ts';
 import { ONE_PACKET, TEMPLATE, TIMEOUT } from '../conntrack/layout.ts';
-import { seconds } from '../conntrack/timeouts.ts';
 import type { Datapath } from '../datapath.ts';
-import { BYPASS } from '../modes/forward-method.ts';
 import { DST, type Packet, SRC } from '../packet/dissect.ts';
 import { PROTO_IP, PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
 import { RST, SYN } from '../packet/tcp.ts';
 import type { ScheduledPacket } from '../schedulers/scheduler.ts';
+import { seconds } from '../ticks.ts';
 import { V } from '../verdicts.ts';
 import type { Destination } from './destination.ts';
 import { FTP_DATA_PORT, FTP_PORT } from './registry.ts';

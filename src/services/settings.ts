@@ -11,8 +11,8 @@ import {
   tryParseAddress,
   type Words,
 } from '../address.ts';
+import { type ForwardMethod, type ForwardMethodNumber, MASQ, ROUTE, TUNNEL } from '../conntrack/forward-method.ts';
 import { DirectorError, invalidOption } from '../errors.ts';
-import { type ForwardMethod, type ForwardMethodNumber, MASQ, ROUTE, TUNNEL } from '../modes/forward-method.ts';
 import { PROTO_SCTP, PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
 import type { SchedulerFactory } from '../schedulers/scheduler.ts';
 import type { DestinationKey, DestinationOptions, SchedulerFlag, ServiceKey, ServiceOptions } from './config.ts';

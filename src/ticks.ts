@@ -10,8 +10,3 @@ export const TICKS_PER_SECOND: number = 1000 / TICK_MS;
 export function seconds(s: number): number {
   return s * TICKS_PER_SECOND;
 }
-
-/** What a new connection lives for until its first packet has given it a state. */
-export const NEW_TICKS: number = seconds(3);
-/** What a connection that others still hang on is given when its time is over. */
-export const HELD_TICKS: number = seconds(60);

@@ -1,0 +1,78 @@
+/** Services, real servers and connections as listings show them: plain objects, made when somebody asks. */
+import { formatAddress } from './address.ts';
+import type { Connections } from './conntrack/connections.ts';
+import { CADDR, EXPIRES, FLAGS, META, PORTS } from './conntrack/layout.ts';
+import { stateName } from './conntrack/protocols.ts';
+import type { ConnectionEntry, DestinationEntry, ServiceEntry } from './services/config.ts';
+import type { Destination } from './services/destination.ts';
+import { type Service, SVC_PERSISTENT } from './services/service.ts';
+import { TICKS_PER_SECOND } from './ticks.ts';
+
+const PROTOCOL_NAMES: Record<number, ServiceEntry['protocol']> = { 0: 'fwm', 6: 'tcp', 17: 'udp', 132: 'sctp' };
+
+export function serviceEntry(service: Service): ServiceEntry {
+  return {
+    protocol: PROTOCOL_NAMES[service.protocol],
+    family: service.family,
+    address: service.address,
+    port: service.port,
+    fwmark: service.fwmark >>> 0,
+    scheduler: service.factory?.name ?? 'none',
+    flags: service.flags,
+    persistent: (service.flags & SVC_PERSISTENT) !== 0 ? service.timeout : 0,
+    netmaskLength: service.netmaskLength,
+    netmask: service.family === 4 ? formatAddress(4, service.netmask) : '',
+    engine: service.engine,
+    stats: service.stats.snapshot(),
+    rates: service.stats.rates(),
+    destinations: service.destinations.map(destinationEntry),
+  };
+}
+
+export function destinationEntry(destination: Destination): DestinationEntry {
+  const { family, address, port, method, weight, upperThreshold, lowerThreshold, overloaded } = destination;
+  const { activeConns, inactConns, persistConns, tunnelType, tunnelPort, tunnelFlags } = destination;
+  return {
+    family,
+    address,
+    port,
+    method,
+    weight,
+    upperThreshold,
+    lowerThreshold,
+    activeConns,
+    inactConns,
+    persistConns,
+    overloaded,
+    tunnelType,
+    tunnelPort,
+    tunnelFlags,
+    stats: destination.stats.snapshot(),
+    rates: destination.stats.rates(),
+  };
+}
+
+export function connectionEntry(connections: Connections, row: number, tick: number): ConnectionEntry {
+  const { table, family } = connections;
+  const { rows } = table;
+  const left = (rows[row + EXPIRES] - tick) | 0;
+  const destination = connections.destinationOf(row);
+  const ports = rows[row + PORTS];
+  const meta = rows[row + META];
+  return {
+    family,
+    protocol: (meta >>> 16) & 0xff,
+    state: stateName(rows, row),
+    expiresInSeconds: Math.max(0, Math.floor(left / TICKS_PER_SECOND)),
+    clientAddress: formatAddress(family, rows, row + CADDR),
+    clientPort: ports >>> 16,
+    virtualAddress: formatAddress(family, rows, row + table.vaddr),
+    virtualPort: ports & 0xffff,
+    destinationFamily: destination?.family ?? family,
+    destinationAddress: destination?.address ?? formatAddress(family, rows, row + table.daddr),
+    destinationPort: meta & 0xffff,
+    flags: rows[row + FLAGS],
+    engine: '',
+    engineData: '',
+  };
+}
