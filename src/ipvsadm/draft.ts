@@ -75,6 +75,8 @@ export function emptyDraft(names: Names): Draft {
 interface Effect {
   readonly option?: OptionName;
   apply?(draft: Draft, value: string): void;
+  /** Instead of `apply`, where the value was left out. */
+  applyDefault?(draft: Draft): void;
 }
 
 function demand<T>(value: T | undefined, reason: string): T {
@@ -182,8 +184,8 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
   scheduler: { option: 'scheduler', apply: (draft, value) => void (draft.scheduler = value) },
   persistent: {
     option: 'persistent',
-    apply: (draft, value) =>
-      void (draft.persistent = value === undefined ? DEFAULT_PERSISTENCE : demandTimeout(value, 1)),
+    apply: (draft, value) => void (draft.persistent = demandTimeout(value, 1)),
+    applyDefault: (draft) => void (draft.persistent = DEFAULT_PERSISTENCE),
   },
   netmask: { option: 'netmask', apply: netmask },
   ops: { option: 'ops', apply: (draft) => void (draft.onePacket = true) },
@@ -263,6 +265,7 @@ export function applySwitch(draft: Draft, long: string, value: string | undefine
     if (draft.given.has(effect.option)) throw usageError(`multiple '${effect.option}' options specified`);
     draft.given.add(effect.option);
   }
-  effect.apply?.(draft, value as string);
+  if (value === undefined && effect.applyDefault !== undefined) effect.applyDefault(draft);
+  else effect.apply?.(draft, value ?? '');
   return true;
 }

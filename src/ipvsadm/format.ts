@@ -2,9 +2,16 @@
 import { FORWARD_NAMES, TUNNEL } from '../conntrack/forward-method.ts';
 import type { DaemonEntry, DestinationEntry, ServiceEntry, Timeouts } from '../services/config.ts';
 import { TUNNEL_CSUM, TUNNEL_GRE, TUNNEL_GUE, TUNNEL_REMCSUM } from '../services/destination.ts';
-import { SVC_ONEPACKET, SVC_PERSISTENT, SVC_SCHED1, SVC_SCHED2, SVC_SCHED3 } from '../services/service.ts';
-import { formatEndpoint } from './endpoints.ts';
+import { SVC_ONEPACKET, SVC_PERSISTENT } from '../services/service.ts';
 import type { Names } from './names.ts';
+import {
+  fwmarkNumber,
+  hasSchedulerFlags,
+  netmaskName,
+  schedulerFlagNames,
+  serverEndpoint,
+  serviceEndpoint,
+} from './naming.ts';
 import type { ServiceView } from './request.ts';
 import { sortDestinations, sortServices } from './sort.ts';
 
@@ -79,46 +86,6 @@ export function formatCounter(value: number, exact = false): string {
   const [divisor, unit] =
     value < 1e9 ? [1e3, 'K'] : value < 1e11 ? [1e6, 'M'] : value < 1e14 ? [1e9, 'G'] : [1e12, 'T'];
   return String(Math.floor(value / divisor)).padStart(8) + unit;
-}
-
-/** The names of a service's scheduler flags, separated by commas; empty where it has none that its scheduler knows. */
-export function schedulerFlagNames(service: ServiceEntry): string {
-  const isHash = service.scheduler === 'sh' || service.scheduler === 'mh';
-  const names = isHash
-    ? [`${service.scheduler}-fallback`, `${service.scheduler}-port`]
-    : ['flag-1', 'flag-2', 'flag-3'];
-  return [SVC_SCHED1, SVC_SCHED2, SVC_SCHED3]
-    .map((flag, i) => (service.flags & flag ? names[i] : undefined))
-    .filter((name) => name !== undefined)
-    .join(',');
-}
-
-/** Whether a service has scheduler flags at all, known or not. */
-export function hasSchedulerFlags(service: ServiceEntry): boolean {
-  return (service.flags & (SVC_SCHED1 | SVC_SCHED2 | SVC_SCHED3)) !== 0;
-}
-
-/** The persistence mask of a service where it is not the default one, else empty. */
-export function netmaskName(service: ServiceEntry): string {
-  if (service.family === 6) return service.netmaskLength === 128 ? '' : String(service.netmaskLength);
-  return service.netmask === '255.255.255.255' ? '' : service.netmask;
-}
-
-/** The number of a firewall mark as ipvsadm prints it: signed. */
-export function fwmarkNumber(service: ServiceEntry): number {
-  return service.fwmark | 0;
-}
-
-/** `address:port` of a service; not for firewall marks. */
-export function serviceEndpoint(service: ServiceEntry, names: Names | undefined): string {
-  const { protocol, family, address, port } = service;
-  return formatEndpoint(family, address, port, protocol === 'fwm' ? undefined : protocol, names);
-}
-
-/** `address:port` of a server. Ports of firewall-mark services have no protocol, and so no names. */
-export function serverEndpoint(service: ServiceEntry, server: DestinationEntry, names: Names | undefined): string {
-  const { protocol } = service;
-  return formatEndpoint(server.family, server.address, server.port, protocol === 'fwm' ? undefined : protocol, names);
 }
 
 function serviceName(service: ServiceEntry, names: Names | undefined): string {

@@ -114,8 +114,8 @@ export class FileNames implements Names {
     const byPort = new Map<string, string>();
     const byName = new Map<string, number>();
     for (const [name, key, ...aliases] of entries(this.#servicesText())) {
-      const [port, protocol] = key!.split('/');
-      if (!byPort.has(key!)) byPort.set(key!, name!);
+      const [port, protocol] = key.split('/');
+      if (!byPort.has(key)) byPort.set(key, name);
       for (const known of [name, ...aliases]) {
         const nameKey = `${known}/${protocol}`;
         if (!byName.has(nameKey)) byName.set(nameKey, Number(port));

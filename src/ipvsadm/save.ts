@@ -3,6 +3,7 @@ import { MASQ, TUNNEL } from '../conntrack/forward-method.ts';
 import type { DestinationEntry, ServiceEntry } from '../services/config.ts';
 import { TUNNEL_CSUM, TUNNEL_GRE, TUNNEL_GUE, TUNNEL_REMCSUM } from '../services/destination.ts';
 import { SVC_ONEPACKET, SVC_PERSISTENT } from '../services/service.ts';
+import type { Names } from './names.ts';
 import {
   fwmarkNumber,
   hasSchedulerFlags,
@@ -10,8 +11,7 @@ import {
   schedulerFlagNames,
   serverEndpoint,
   serviceEndpoint,
-} from './format.ts';
-import type { Names } from './names.ts';
+} from './naming.ts';
 import { sortDestinations, sortServices } from './sort.ts';
 
 const SERVICE_SWITCHES = { tcp: '-t', udp: '-u', sctp: '--sctp-service' } as const;
