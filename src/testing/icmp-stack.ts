@@ -5,7 +5,7 @@ import { IPV4_HEADER } from '../packet/ipv4.ts';
 import { type Flow, flowOf } from './flow.ts';
 import { echo, isIcmpError } from './icmp-message.ts';
 import type { Packet } from './packet.ts';
-import { socketError } from './tcp-error.ts';
+import { socketError } from './socket-error.ts';
 import { Timer } from './timer.ts';
 
 /** An ICMP error about a packet that this host sent. */

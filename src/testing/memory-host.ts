@@ -1,4 +1,4 @@
-import { formatMac, parseAddress, parseMac, parsePrefix } from '../address.ts';
+import { formatMac, parseMac } from '../address.ts';
 import { type Clock, SystemClock } from '../clock.ts';
 import { invalidOption } from '../errors.ts';
 import * as ethernet from '../packet/ethernet.ts';
@@ -7,11 +7,13 @@ import * as ipv4 from '../packet/ipv4.ts';
 import { flowOf } from './flow.ts';
 import { errorAbout, isIcmpError } from './icmp-message.ts';
 import { type IcmpError, IcmpStack } from './icmp-stack.ts';
-import { type InterfaceAddress, MemoryInterface } from './memory-interface.ts';
+import { networkOf } from './ipv4-address.ts';
+import { MemoryInterface } from './memory-interface.ts';
 import { Nat, type NatOptions } from './nat.ts';
 import { type ArpAnnounce, type ArpIgnore, Neighbours } from './neighbours.ts';
+import { checkPort, readIpv4, readIpv4Prefix } from './options.ts';
 import { Packet } from './packet.ts';
-import { networkOf, type Route, RouteTable } from './route-table.ts';
+import { type Route, RouteTable } from './route-table.ts';
 import type { MemorySocket } from './tcp-socket.ts';
 import { type Listener, type ListenOptions, TcpStack } from './tcp-stack.ts';
 import { type DatagramOrigin, type MemoryUdpSocket, UdpStack } from './udp-stack.ts';
@@ -221,11 +223,7 @@ export class MemoryHost {
     if (!Number.isInteger(mtu) || mtu < LEAST_MTU || mtu > MOST_MTU) {
       throw invalidOption(`${option}.mtu`, mtu, `a whole number from ${LEAST_MTU} to ${MOST_MTU}`);
     }
-    const addresses = options.addresses.map((text, k): InterfaceAddress => {
-      const { family, words, length } = parsePrefix(text, `${option}.addresses[${k}]`);
-      if (family !== 4) throw invalidOption(`${option}.addresses[${k}]`, text, 'an IPv4 address');
-      return { address: words[0]!, length };
-    });
+    const addresses = options.addresses.map((text, k) => readIpv4Prefix(text, `${option}.addresses[${k}]`));
     const mac =
       options.mac === undefined
         ? { high: 0x0200, low: addresses[0]?.address ?? i }
@@ -239,14 +237,13 @@ export class MemoryHost {
   }
 
   #makeRoute(route: MemoryRouteOptions, option: string): Route {
-    const { family, words, length } = parsePrefix(route.to, `${option}.to`);
-    if (family !== 4) throw invalidOption(`${option}.to`, route.to, 'an IPv4 network');
+    const { address, length } = readIpv4Prefix(route.to, `${option}.to`);
     const gateway = readIpv4(route.via, `${option}.via`);
     const direct = this.#routes.find(gateway);
     if (direct === undefined || direct.gateway !== undefined) {
       throw invalidOption(`${option}.via`, route.via, "an address in an interface's network");
     }
-    return { network: networkOf(words[0]!, length), length, gateway, out: direct.out };
+    return { network: networkOf(address, length), length, gateway, out: direct.out };
   }
 
   #sourceTo(to: number, localAddress: string | undefined): number {
@@ -373,17 +370,5 @@ export class MemoryHost {
     else if (flow.protocol !== ipv4.PROTO_TCP) return;
     else if (mtu === undefined) this.#tcp.unreachable(ends, code);
     else this.#tcp.fragmentationNeeded(ends, mtu);
-  }
-}
-
-function readIpv4(text: string, option: string): number {
-  const { family, words } = parseAddress(text, option);
-  if (family !== 4) throw invalidOption(option, text, 'an IPv4 address');
-  return words[0]!;
-}
-
-function checkPort(port: unknown, option: string): void {
-  if (!Number.isInteger(port) || (port as number) < 1 || (port as number) > 65535) {
-    throw invalidOption(option, port, 'a port from 1 to 65535');
   }
 }

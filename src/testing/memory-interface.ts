@@ -1,5 +1,5 @@
 import type { Mac } from '../address.ts';
-import { networkOf } from './route-table.ts';
+import { networkOf } from './ipv4-address.ts';
 import type { WireEnd } from './wire.ts';
 
 /** An address of an interface, with the length of its network's prefix. */

@@ -1,14 +1,14 @@
 /** Address translation with connection tracking, as a router with iptables' DNAT and SNAT rules does it. */
-import { parseAddress, parsePrefix } from '../address.ts';
 import type { Clock } from '../clock.ts';
 import { invalidOption } from '../errors.ts';
 import { ICMP_HEADER, icmpType } from '../packet/icmp.ts';
 import * as ipv4 from '../packet/ipv4.ts';
 import { type Flow, flowKey, flowOf, moveToFlow, reversed } from './flow.ts';
 import { isIcmpError } from './icmp-message.ts';
+import { networkOf } from './ipv4-address.ts';
 import type { MemoryInterface } from './memory-interface.ts';
+import { isPort, readIpv4, readIpv4Prefix } from './options.ts';
 import type { Packet } from './packet.ts';
-import { networkOf } from './route-table.ts';
 
 /** What comes for `address` (and `port`) goes to `to` (and `toPort`) instead. */
 export interface DnatRule {
@@ -181,16 +181,6 @@ export class Nat {
   }
 }
 
-function isPort(value: unknown): boolean {
-  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 65535;
-}
-
-function readIpv4(text: string, option: string): number {
-  const address = parseAddress(text, option);
-  if (address.family !== 4) throw invalidOption(option, text, 'an IPv4 address');
-  return address.words[0]!;
-}
-
 function readDnat(rule: DnatRule, i: number): Dnat {
   const option = `nat.dnat[${i}]`;
   const { protocol, port, toPort } = rule;
@@ -214,8 +204,7 @@ function readDnat(rule: DnatRule, i: number): Dnat {
 
 function readSnat(rule: SnatRule, i: number): Snat {
   const option = `nat.snat[${i}]`;
-  const { family, words, length } = parsePrefix(rule.from, `${option}.from`);
-  if (family !== 4) throw invalidOption(`${option}.from`, rule.from, 'an IPv4 network');
+  const { address, length } = readIpv4Prefix(rule.from, `${option}.from`);
   const to = readIpv4(rule.to, `${option}.to`);
-  return { network: networkOf(words[0]!, length), length, to, out: rule.out };
+  return { network: networkOf(address, length), length, to, out: rule.out };
 }

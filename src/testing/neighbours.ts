@@ -3,9 +3,9 @@ import type { Mac } from '../address.ts';
 import type { Clock } from '../clock.ts';
 import * as arp from '../packet/arp.ts';
 import * as ethernet from '../packet/ethernet.ts';
+import { networkOf } from './ipv4-address.ts';
 import type { MemoryInterface } from './memory-interface.ts';
 import type { Packet } from './packet.ts';
-import { networkOf } from './route-table.ts';
 import { Timer } from './timer.ts';
 
 /**

@@ -1,6 +1,6 @@
-/** In milliseconds. The least and the most are Linux's: RFC 6298's whole second is long for a network in memory. */
+/** In milliseconds. */
 const INITIAL_MS = 1000;
-const LEAST_MS = 200;
+const LEAST_MS = 1000;
 const MOST_MS = 120_000;
 /** The granularity of the clock that the estimate allows for. */
 const GRANULARITY_MS = 10;

@@ -1,4 +1,4 @@
-import { maskWords } from '../address.ts';
+import { networkOf } from './ipv4-address.ts';
 import type { MemoryInterface } from './memory-interface.ts';
 
 /** A way to a network: out of an interface, to a gateway where the network is not on the interface's own wire. */
@@ -8,11 +8,6 @@ export interface Route {
   readonly length: number;
   readonly gateway: number | undefined;
   readonly out: MemoryInterface;
-}
-
-/** The address with its host bits cleared. */
-export function networkOf(address: number, length: number): number {
-  return address & maskWords(length)[0]!;
 }
 
 /** Routes by longest prefix; among equal ones the first that was added. */

@@ -1,9 +1,10 @@
 /** The state machine of one TCP connection (RFC 9293 section 3.10). */
 import type { Clock } from '../clock.ts';
 import { ACK, FIN, PSH, RST, SYN } from '../packet/tcp.ts';
-import { socketError } from './tcp-error.ts';
+import type { Endpoints } from './endpoints.ts';
+import { socketError } from './socket-error.ts';
 import { RECEIVE_BUFFER, TcpReceiver } from './tcp-receiver.ts';
-import { type Endpoints, type Segment, sequenceLength } from './tcp-segment.ts';
+import { type Segment, sequenceLength } from './tcp-segment.ts';
 import { TcpSender } from './tcp-sender.ts';
 import { Timer } from './timer.ts';
 

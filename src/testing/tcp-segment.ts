@@ -1,6 +1,7 @@
 /** TCP segments (RFC 9293 section 3.1) as objects. */
 import { PROTO_TCP } from '../packet/ipv4.ts';
 import * as tcp from '../packet/tcp.ts';
+import type { Endpoints } from './endpoints.ts';
 import { Packet } from './packet.ts';
 
 /** Option kinds: end of list, no operation, maximum segment size. */
@@ -8,14 +9,6 @@ const END = 0;
 const NOP = 1;
 const MSS = 2;
 const MSS_LENGTH = 4;
-
-/** One end of a connection as the other sees it. */
-export interface Endpoints {
-  readonly localAddress: number;
-  readonly localPort: number;
-  readonly remoteAddress: number;
-  readonly remotePort: number;
-}
 
 export interface Segment {
   /** As on the wire: an unsigned 32-bit number. */

@@ -1,11 +1,7 @@
 import { Duplex } from 'node:stream';
-import { formatAddress } from '../address.ts';
+import type { Endpoints } from './endpoints.ts';
+import { addressText } from './ipv4-address.ts';
 import type { TcpConnection, TcpState, TcpUser } from './tcp-connection.ts';
-import type { Endpoints } from './tcp-segment.ts';
-
-function text(address: number): string {
-  return formatAddress(4, Int32Array.of(address));
-}
 
 /**
  * One end of a TCP connection between in-memory hosts, as a stream that `node:http` and `node:tls` can stand on. Emits
@@ -23,9 +19,9 @@ export class MemorySocket extends Duplex {
   /** Made by {@link MemoryHost.connect} and {@link MemoryHost.listen}. */
   constructor(ends: Endpoints, allowHalfOpen: boolean, open: (user: TcpUser) => TcpConnection) {
     super({ allowHalfOpen });
-    this.localAddress = text(ends.localAddress);
+    this.localAddress = addressText(ends.localAddress);
     this.localPort = ends.localPort;
-    this.remoteAddress = text(ends.remoteAddress);
+    this.remoteAddress = addressText(ends.remoteAddress);
     this.remotePort = ends.remotePort;
     this.#connection = open({
       onConnect: () => {

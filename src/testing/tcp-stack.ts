@@ -2,10 +2,11 @@
 import type { Clock } from '../clock.ts';
 import { DirectorError, invalidOption } from '../errors.ts';
 import * as tcp from '../packet/tcp.ts';
+import type { Endpoints } from './endpoints.ts';
 import type { Packet } from './packet.ts';
 import { EphemeralPorts } from './ports.ts';
 import { resetFor, TcpConnection, type TcpEnvironment, type TcpUser } from './tcp-connection.ts';
-import { type Endpoints, packSegment, readSegment, type Segment } from './tcp-segment.ts';
+import { packSegment, readSegment, type Segment } from './tcp-segment.ts';
 import { MemorySocket } from './tcp-socket.ts';
 
 export interface ListenOptions {

@@ -1,12 +1,12 @@
 /** The UDP (RFC 768) of one host. */
-import { formatAddress } from '../address.ts';
 import { DirectorError, invalidOption } from '../errors.ts';
 import { PROTO_UDP } from '../packet/ipv4.ts';
 import * as udp from '../packet/udp.ts';
+import type { Endpoints } from './endpoints.ts';
+import { addressText } from './ipv4-address.ts';
 import { Packet } from './packet.ts';
 import { EphemeralPorts } from './ports.ts';
-import { socketError } from './tcp-error.ts';
-import type { Endpoints } from './tcp-segment.ts';
+import { socketError } from './socket-error.ts';
 
 /** Where a datagram came from, and which of the host's addresses it was sent to. */
 export interface DatagramOrigin {
@@ -49,10 +49,6 @@ export interface UdpStackOptions {
 
 const HEADERS = 28;
 
-function text(address: number): string {
-  return formatAddress(4, Int32Array.of(address));
-}
-
 export class UdpStack {
   readonly #options: UdpStackOptions;
   readonly #bound = new Map<number, Bound>();
@@ -88,9 +84,9 @@ export class UdpStack {
     const length = udp.udpLength(view, at);
     if (length < udp.UDP_HEADER || length > packet.payloadLength) return true;
     bound.onMessage(Buffer.from(packet.bytes.subarray(at + udp.UDP_HEADER, at + length)), {
-      address: text(packet.source),
+      address: addressText(packet.source),
       port: udp.sourcePort(view, at),
-      localAddress: text(packet.destination),
+      localAddress: addressText(packet.destination),
     });
     return true;
   }

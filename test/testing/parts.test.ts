@@ -8,6 +8,7 @@ import { Packet } from '../../src/testing/packet.ts';
 import { EphemeralPorts } from '../../src/testing/ports.ts';
 import { Reassembly } from '../../src/testing/reassembly.ts';
 import { RoundTripTimer } from '../../src/testing/round-trip-timer.ts';
+import { Timer } from '../../src/testing/timer.ts';
 
 test('ByteQueue is a byte string that grows at the end and shrinks at the front', (t) => {
   const step = fc.oneof(
@@ -142,26 +143,58 @@ test('the retransmission timeout follows the round trips (RFC 6298 section 2)', 
   t.is(timer.timeoutMs, 1000);
   timer.sent(100, 0);
   timer.sent(200, 50); // one is timed at a time
-  timer.acknowledged(100, 400);
-  t.is(timer.timeoutMs, 400 + 4 * 200);
+  timer.acknowledged(100, 800);
+  t.is(timer.timeoutMs, 800 + 4 * 400);
   timer.sent(300, 1000);
   timer.acknowledged(250, 1100); // not the one that is timed
-  timer.acknowledged(300, 1400);
-  t.is(timer.timeoutMs, 400 + 4 * 150);
+  timer.acknowledged(300, 1800);
+  t.is(timer.timeoutMs, 800 + 4 * 300);
   timer.expired();
   timer.expired();
-  t.is(timer.timeoutMs, 4000);
+  t.is(timer.timeoutMs, 8000);
   for (let i = 0; i < 10; i++) timer.expired();
   t.is(timer.timeoutMs, 120_000);
   timer.sent(400, 2000);
   timer.resent(); // Karn: no sample from what was sent twice
   timer.acknowledged(400, 60_000);
-  t.is(timer.timeoutMs, 1000);
+  t.is(timer.timeoutMs, 2000);
   for (let i = 0; i < 100; i++) {
     timer.sent(500 + i, i);
     timer.acknowledged(500 + i, i);
   }
-  t.is(timer.timeoutMs, 200);
+  t.is(timer.timeoutMs, 1000);
+});
+
+test('a timer that comes late gives what is under way a chance to disarm it', (t) => {
+  let nowMs = 0;
+  let due: (() => void) | undefined;
+  const clock = {
+    now: () => nowMs,
+    every: (periodMs: number, run: () => void) => {
+      periods.push(periodMs);
+      due = run;
+      return () => {
+        due = undefined;
+      };
+    },
+  };
+  const periods: number[] = [];
+  let runs = 0;
+  const timer = new Timer(clock, () => runs++);
+  timer.arm(1000);
+  nowMs = 1100;
+  due?.();
+  t.deepEqual([runs, timer.armed, periods], [1, false, [1000]]);
+  timer.arm(1000);
+  nowMs = 2201;
+  due?.();
+  t.deepEqual([runs, timer.armed, periods], [1, true, [1000, 1000, 100]]);
+  nowMs = 9000;
+  due?.();
+  t.deepEqual([runs, timer.armed], [2, false]);
+  timer.arm(1000);
+  timer.disarm();
+  t.is(due, undefined);
 });
 
 test('ephemeral ports go round and skip what is taken', (t) => {
