@@ -1,0 +1,166 @@
+/**
+ * A director on memory devices and a hand-driven clock, in the place that the recordings have it in: clients behind a
+ * gateway, servers 10.0.0.11 .. 18 on eth0 and 172.16.0.11 .. 18 on eth1, all with known MAC addresses.
+ */
+import fc from 'fast-check';
+import { Director, type DirectorOptions, ManualClock, MemoryDevice, type VerdictName } from '../../src/index.ts';
+import { buildFrame } from '../../src/packet/build.ts';
+import type { FrameFields, PacketFields, TcpFields, UdpFields } from '../../src/packet/build-fields.ts';
+import { printFrame } from '../../src/packet/print.ts';
+
+// The same cases in every run, so that a failure is never a matter of luck; FC_SEED=<number> looks elsewhere.
+fc.configureGlobal({ seed: Number(process.env.FC_SEED ?? 1) });
+
+export const DIP = '10.0.0.1';
+export const VIP = '10.0.0.100';
+export const CLIENT = '192.0.2.1';
+export const GATEWAY = '10.0.0.254';
+export const GATEWAY_MAC = '02:00:00:00:fe:fe';
+export const MACS: Readonly<Record<string, string>> = { eth0: '02:00:00:00:00:01', eth1: '02:00:00:00:00:02' };
+export const BROADCAST_MAC = 'ff:ff:ff:ff:ff:ff';
+
+/** The key of a service on the VIP. */
+export function tcp(port = 80, address: string = VIP): { protocol: 'tcp'; address: string; port: number } {
+  return { protocol: 'tcp', address, port };
+}
+
+export function udp(port = 53, address: string = VIP): { protocol: 'udp'; address: string; port: number } {
+  return { protocol: 'udp', address, port };
+}
+
+/** The address of server `n` (11 .. 18). */
+export function rs(n: number): string {
+  return `10.0.0.${n}`;
+}
+
+export function rsMac(n: number): string {
+  return `02:00:00:00:01:${n.toString(16).padStart(2, '0')}`;
+}
+
+/** A repeatable source of numbers in [0, 1) (mulberry32). */
+export function seededRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let x = Math.imul(state ^ (state >>> 15), 1 | state);
+    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
+    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** A frame that the director sent. */
+export interface Sent {
+  readonly dev: string;
+  readonly frame: Uint8Array;
+  /** As tcpdump would print it. */
+  readonly text: string;
+}
+
+export function textOf(frame: Uint8Array): string {
+  return printFrame(new DataView(frame.buffer, frame.byteOffset, frame.byteLength), 0, frame.length);
+}
+
+const SERVERS = [11, 12, 13, 14, 15, 16, 17, 18];
+
+export interface Packet {
+  readonly from?: string;
+  readonly to?: string;
+  readonly port?: number;
+  readonly toPort?: number;
+  readonly ttl?: number;
+}
+
+export class Lab {
+  readonly clock: ManualClock = new ManualClock();
+  readonly devices: Readonly<Record<string, MemoryDevice>>;
+  readonly director: Director;
+  readonly #sent: Sent[] = [];
+
+  /** @param options what differs from the usual; the interfaces are always eth0 and eth1. */
+  constructor(options: Partial<DirectorOptions> = {}) {
+    this.devices = Object.fromEntries(
+      ['eth0', 'eth1'].map((name) => [name, new MemoryDevice({ name, mac: MACS[name]!, capacity: 4096 })]),
+    );
+    for (const device of Object.values(this.devices)) {
+      device.onTransmit = (frame) => this.#sent.push({ dev: device.name, frame, text: textOf(frame) });
+    }
+    const neighbours = [{ ip: GATEWAY, mac: GATEWAY_MAC, dev: 'eth0' }];
+    for (const n of SERVERS) {
+      neighbours.push({ ip: rs(n), mac: rsMac(n), dev: 'eth0' }, { ip: `172.16.0.${n}`, mac: rsMac(n), dev: 'eth1' });
+    }
+    this.director = new Director({
+      interfaces: [
+        { device: this.devices.eth0!, addresses: ['10.0.0.1/24'] },
+        { device: this.devices.eth1!, addresses: ['172.16.0.1/24'] },
+      ],
+      neighbours,
+      routes: [{ to: 'default', via: GATEWAY }],
+      forwarding: true,
+      clock: this.clock,
+      random: seededRandom(1),
+      maxConnections: 4096,
+      ...options,
+    });
+    this.director.start();
+  }
+
+  /** Lets time pass; returns what was sent meanwhile. */
+  sleep(seconds: number): Sent[] {
+    this.clock.advance(seconds * 1000);
+    return this.#sent.splice(0);
+  }
+
+  /** Frames arrive, all in one burst; returns what the director sends because of them. */
+  receive(frames: Uint8Array | readonly Uint8Array[], dev = 'eth0'): Sent[] {
+    for (const frame of frames instanceof Uint8Array ? [frames] : frames) this.devices[dev]!.inject(frame);
+    this.director.poll();
+    return this.#sent.splice(0);
+  }
+
+  /** A frame arrives from the gateway, or from whom `fields.ethernet` says. */
+  frame(
+    fields: PacketFields & { readonly ethernet?: Partial<NonNullable<FrameFields['ethernet']>> },
+    dev = 'eth0',
+  ): Sent[] {
+    const ethernet = { source: GATEWAY_MAC, destination: MACS[dev]!, ...fields.ethernet };
+    return this.receive(buildFrame({ ...fields, ethernet }), dev);
+  }
+
+  /** A TCP segment from a client to the VIP. */
+  client(flags: string, packet: Packet = {}, fields: Partial<TcpFields> = {}): Sent[] {
+    const { from = CLIENT, to = VIP, port = 40000, toPort = 80, ttl = 64 } = packet;
+    return this.frame({
+      ip: { source: from, destination: to, ttl },
+      tcp: { sourcePort: port, destinationPort: toPort, flags, ...fields },
+    });
+  }
+
+  /** A TCP segment from server `n` to a client. */
+  server(n: number, flags: string, packet: Packet = {}): Sent[] {
+    const { from = rs(n), to = CLIENT, port = 80, toPort = 40000 } = packet;
+    return this.frame({
+      ethernet: { source: rsMac(n), destination: MACS.eth0! },
+      ip: { source: from, destination: to },
+      tcp: { sourcePort: port, destinationPort: toPort, flags },
+    });
+  }
+
+  /** A datagram from a client to the VIP. */
+  datagram(packet: Packet = {}, fields: Partial<UdpFields> = {}): Sent[] {
+    const { from = CLIENT, to = VIP, port = 40000, toPort = 53, ttl = 64 } = packet;
+    return this.frame({
+      ip: { source: from, destination: to, ttl },
+      udp: { sourcePort: port, destinationPort: toPort, ...fields },
+    });
+  }
+
+  /** The verdicts that counted something since this was last called, with how much. */
+  verdicts(): Partial<Record<VerdictName, number>> {
+    const now = this.director.counters().verdicts;
+    const changed = Object.entries(now).filter(([name, count]) => count !== (this.#before[name] ?? 0));
+    const result = Object.fromEntries(changed.map(([name, count]) => [name, count - (this.#before[name] ?? 0)]));
+    this.#before = now;
+    return result;
+  }
+  #before: Readonly<Record<string, number>> = {};
+}
