@@ -1,6 +1,23 @@
 /** What was made gets removed again: at the end, after a failure, and when the lab is told to stop. */
 import { constants } from 'node:os';
 
+const WATCH_PERIOD_MS = 100;
+
+/**
+ * Calls `act` once npm has been ended, when this process runs under npm. A signal that npm gets itself it passes on to the
+ * shell between it and us, which dies of it without a word.
+ */
+export function whenNpmIsGone(act: () => void): void {
+  const parent = process.ppid;
+  if (process.env.npm_lifecycle_event === undefined || process.platform === 'win32') return;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    act();
+  }, WATCH_PERIOD_MS);
+  timer.unref();
+}
+
 /** Steps that undo what was done, the newest first. They must be synchronous: a process that exits waits for nothing. */
 export class Cleanup {
   readonly #steps: (() => void)[] = [];
@@ -14,6 +31,7 @@ export class Cleanup {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
       process.on(signal, () => process.exit(128 + constants.signals[signal]));
     }
+    whenNpmIsGone(() => process.exit(128 + constants.signals.SIGTERM));
   }
 
   /** Adds what has to be done to undo what is about to be done. */

@@ -9,11 +9,15 @@ import { Unavailable } from './unavailable.ts';
 const PREFIX = 'tapvs-lab-';
 const OWN_PREFIX = `${PREFIX}${process.pid}-`;
 
+/** Where `ip netns` keeps the names of network namespaces. */
+const NAMES = '/var/run/netns';
+
 /** The namespace that holds the bridges. It has no addresses and sees frames only. */
 const SWITCH = 'switch';
 
 /** Deaf to signals: a second, impatient Ctrl-C reaches this command too, and must not leave half of the work. */
-const REMOVE = 'trap "" INT TERM HUP; for name; do ip netns del "$name"; done';
+const REMOVE_ALL = 'trap "" INT TERM HUP; status=0; for name; do ip netns del "$name" || status=1; done; exit $status';
+const REMOVE_TRIES = 10;
 
 const WRITE_SYSCTLS = 'set -e; while [ $# -gt 0 ]; do echo "$2" >"/proc/sys/net/$1"; shift 2; done';
 
@@ -97,7 +101,7 @@ export class Network {
 
   /** Removes all hosts with everything in them. */
   remove(): void {
-    removeNamespaces(namespaces().filter((name) => name.startsWith(OWN_PREFIX)));
+    removeNamespaces((name) => name.startsWith(OWN_PREFIX));
     this.#hosts.clear();
     this.#bridges.clear();
   }
@@ -110,11 +114,8 @@ export function makeDirectory(): string {
 
 /** Removes what labs left behind that were killed outright: their namespaces with what runs in them. */
 export function removeLeftoverNamespaces(): void {
-  const leftovers = namespaces().filter(isLeftover);
-  for (const name of leftovers) {
-    for (const pid of run('ip', 'netns', 'pids', name).split('\n')) if (pid !== '') kill(Number(pid));
-  }
-  removeNamespaces(leftovers);
+  for (const name of namespaces().filter(isLeftover)) for (const pid of processesIn(name)) kill(pid);
+  removeNamespaces(isLeftover);
 }
 
 /** Removes what labs left behind that were killed outright: their directories. */
@@ -140,6 +141,14 @@ function isAlive(pid: number): boolean {
   }
 }
 
+function processesIn(namespace: string): number[] {
+  try {
+    return run('ip', 'netns', 'pids', namespace).split('\n').filter(Boolean).map(Number);
+  } catch {
+    return []; // removed in the meantime
+  }
+}
+
 function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
@@ -149,12 +158,22 @@ function kill(pid: number): void {
 }
 
 function namespaces(): string[] {
-  return run('ip', 'netns', 'list')
-    .split('\n')
-    .map((line) => line.split(' ')[0]!)
-    .filter((name) => name !== '');
+  return existsSync(NAMES) ? readdirSync(NAMES) : [];
 }
 
-function removeNamespaces(names: readonly string[]): void {
-  if (names.length > 0) run('sh', '-c', REMOVE, 'sh', ...names);
+/**
+ * Removes the namespaces of which this holds. What fails is tried again: a signal may come before the shell has grown deaf,
+ * and another lab may be removing the same leftovers.
+ * @throws CommandFailure when one cannot be removed.
+ */
+function removeNamespaces(which: (name: string) => boolean): void {
+  for (let triesLeft = REMOVE_TRIES; ; triesLeft--) {
+    const names = namespaces().filter(which);
+    if (names.length === 0) return;
+    try {
+      run('sh', '-c', REMOVE_ALL, 'sh', ...names);
+    } catch (error) {
+      if (triesLeft === 0) throw error;
+    }
+  }
 }

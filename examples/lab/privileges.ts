@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
+import { whenNpmIsGone } from './cleanup.ts';
 import { makeDirectory } from './namespaces.ts';
 import { CommandFailure, findProgram, run, succeeds } from './processes.ts';
 import type { Story } from './story.ts';
@@ -66,6 +67,7 @@ export async function runInUserNamespace(): Promise<number> {
   const args = [...options, process.execPath, ...process.execArgv, ...process.argv.slice(1)];
   const child = spawn(unshare, args, { stdio: 'inherit', env: { ...process.env, [MOUNT_POINT]: mountPoint } });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal));
+  whenNpmIsGone(() => child.kill('SIGTERM'));
   try {
     const [status, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
     return status ?? 128 + constants.signals[signal!];

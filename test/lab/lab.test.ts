@@ -2,7 +2,7 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -40,6 +40,7 @@ class RunningLab {
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: 60_000,
       killSignal: 'SIGTERM',
+      detached: true,
     });
     const collect = (text: string) => {
       this.out += text;
@@ -51,6 +52,11 @@ class RunningLab {
   /** Waits until the lab has printed the text. */
   async printed(text: string): Promise<void> {
     while (!this.out.includes(text) && this.child.exitCode === null) await pause(10);
+  }
+
+  /** What a terminal does on Ctrl-C: the signal reaches the lab and all that it runs. */
+  pressCtrlC(): void {
+    process.kill(-this.child.pid!, 'SIGINT');
   }
 
   /** Waits for the lab's end. @returns its exit status; `null` when a signal ended it. */
@@ -135,7 +141,21 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     t.teardown(() => lab.discard());
     await lab.printed('node2.xuzhichao.com page');
     lab.child.kill(signal);
-    t.true([129, 130, 143].includes((await lab.ended())!), lab.out);
+    t.is(await lab.ended(), 128 + constants.signals[signal], lab.out);
+    await assertNothingLeft(t, lab);
+  });
+}
+
+for (const afterMs of [150, 250, 350, 600]) {
+  inNamespaces(`Ctrl-C after ${afterMs} ms, pressed twice, leaves nothing behind`, async (t) => {
+    const lab = new RunningLab([process.execPath, LAB]);
+    t.teardown(() => lab.discard());
+    const ended = lab.ended();
+    await pause(afterMs);
+    lab.pressCtrlC();
+    await pause(20);
+    if (lab.child.exitCode === null && lab.child.signalCode === null) lab.pressCtrlC();
+    t.not(await ended, 0, lab.out);
     await assertNothingLeft(t, lab);
   });
 }
