@@ -171,3 +171,14 @@ export function formatMac(high: number, low: number): string {
   const digits = (high & 0xffff).toString(16).padStart(4, '0') + (low >>> 0).toString(16).padStart(8, '0');
   return digits.match(/../g)!.join(':');
 }
+
+/** The link-local IPv6 address of an interface with this MAC address (RFC 4291 appendix A: modified EUI-64). */
+export function linkLocal(mac: Mac): Prefix {
+  const words = Int32Array.of(
+    0xfe800000,
+    0,
+    ((mac.high ^ 0x0200) << 16) | ((mac.low >>> 16) & 0xff00) | 0xff,
+    0xfe000000 | (mac.low & 0xffffff),
+  );
+  return { family: 6, words, length: 64 };
+}

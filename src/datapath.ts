@@ -42,8 +42,10 @@ export interface Datapath {
   readonly inner: Packet;
   /** The time, in ticks; set once per burst. */
   tick: number;
-  /** The director itself is about to send the IPv4 packet at `ip`: IPVS sees it as a reply, if it is one. */
-  localOut4(ip: number): void;
+  /** Whether packets for others are routed. */
+  readonly forwarding: boolean;
+  /** The director itself is about to send the ICMP error at `ip`: IPVS sees it as a reply, if it is one. */
+  localOut(ip: number, family: Family): void;
 }
 
 export function connectionsOf(dp: Datapath, family: Family): Connections {

@@ -3,19 +3,22 @@
  * a packet is in pipeline.ts.
  */
 import { EventEmitter } from 'eventemitter3';
-import { type Address, formatAddress, inPrefix } from './address.ts';
+import { type Address, formatAddress, inPrefix, linkLocal, type Words } from './address.ts';
 import type { Clock } from './clock.ts';
 import { type Configuration, configure, type DirectorOptions } from './configuration.ts';
 import { type ConnectionObserver, Connections } from './conntrack/connections.ts';
-import { MASQ } from './conntrack/forward-method.ts';
+import { MASQ, TUNNEL } from './conntrack/forward-method.ts';
 import { ProtocolTimeouts } from './conntrack/protocols.ts';
 import { NORMAL_TABLE, SECURE_TABLE } from './conntrack/tcp-state.ts';
+import type { Datapath } from './datapath.ts';
 import type { Device } from './devices/device.ts';
 import { DirectorError, invalidOption } from './errors.ts';
 import { sendArpRequest } from './host/arp.ts';
+import { tellHostUnreachable, tellReassemblyTimeout } from './host/errors.ts';
 import { Host } from './host/host.ts';
-import { IcmpLimit, sendIcmpError } from './host/icmp.ts';
+import { IcmpLimit } from './host/icmp.ts';
 import { Interface, type Port } from './host/interface.ts';
+import { sendSolicitation } from './host/ndp.ts';
 import { type NeighbourActions, Neighbours } from './host/neighbours.ts';
 import { Reassembly } from './host/reassembly.ts';
 import { Route } from './host/routes.ts';
@@ -23,9 +26,9 @@ import { Wire } from './host/wire.ts';
 import type { Control } from './ipvsadm/control.ts';
 import { type IpvsadmResult, ipvsadm } from './ipvsadm/ipvsadm.ts';
 import { connectionEntry, destinationEntry, serviceEntry } from './listing.ts';
-import { dissectIpv4 } from './packet/dissect.ts';
-import { ICMP_DEST_UNREACH, ICMP_TIME_EXCEEDED, UNREACH_HOST } from './packet/icmp.ts';
-import { destination as ipv4Destination, source as ipv4Source, PROTO_SCTP } from './packet/ipv4.ts';
+import { dissectIpv4, dissectIpv6, SRC } from './packet/dissect.ts';
+import { source as ipv4Source, PROTO_SCTP } from './packet/ipv4.ts';
+import { readSource as readIpv6Source } from './packet/ipv6.ts';
 import { BURST, FramePool } from './packet/pool.ts';
 import { type PassedHandler, Pipeline } from './pipeline.ts';
 import { SCHEDULERS } from './schedulers/index.ts';
@@ -285,7 +288,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     if (elapsedMs >= this.#nextSecondMs) {
       this.#nextSecondMs += SECOND_MS;
       this.#host.neighbours.advance(tick);
-      this.#reassembly.advance(tick, (fragment) => this.#sendErrorAbout(fragment, ICMP_TIME_EXCEEDED, 1));
+      this.#reassembly.advance(tick, (fragment) => this.#withPacket(fragment, tellReassemblyTimeout));
       this.#registry.tick();
     }
     if (elapsedMs >= this.#nextEstimateMs) {
@@ -328,6 +331,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
       this.#host.interfaces.push(added);
       line.interfaces.push(added);
       for (const address of addresses) this.#host.addAddress(added, address);
+      if (addresses.some(({ family }) => family === 6)) this.#host.addAddress(added, linkLocal(mac));
     }
     routes.forEach(({ prefix, gateway, dev }, i) => {
       const on =
@@ -356,26 +360,31 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
   #neighbourActions(): NeighbourActions {
     return {
       solicit: (neighbour, direct, cause) => {
-        const source = cause === null ? 0 : ipv4Source(viewOf(cause), 0);
-        sendArpRequest(this.#wire, this.#host, neighbour, direct, source);
+        // What asks is the sender of the packet that waits, if that is the director itself.
+        const source = new Int32Array(4);
+        if (cause !== null) readIpSource(viewOf(cause), 0, source);
+        if (neighbour.family === 4) sendArpRequest(this.#wire, this.#host, neighbour, direct, source[0]);
+        else sendSolicitation(this.#wire, this.#host, neighbour, direct, source);
       },
       release: (neighbour, packets) => {
         for (const packet of packets) this.#wire.sendCopy(packet, neighbour, this.#pipeline.tick);
       },
       unreachable: (_neighbour, packets) => {
-        for (const packet of packets) this.#sendErrorAbout(packet, ICMP_DEST_UNREACH, UNREACH_HOST);
+        for (const packet of packets) this.#withPacket(packet, tellHostUnreachable);
       },
     };
   }
 
-  /** Sends an ICMP error about a packet that is no longer the one at hand. */
-  #sendErrorAbout(packet: Uint8Array, type: number, code: number): void {
+  /** Makes a packet that was kept the one at hand again, unless it is the director's own, and tells its sender. */
+  #withPacket(packet: Uint8Array, tell: (dp: Datapath) => void): void {
     const { pool, view } = this.#wire;
     const at = pool.jumbo;
     pool.memory.set(packet, at);
-    if (this.#host.isOwn(4, Int32Array.of(ipv4Source(view, at)), 0)) return;
-    this.#pipeline.packet.toHost = ipv4Destination(view, at) !== -1;
-    if (dissectIpv4(this.#pipeline.packet, view, at, packet.length)) sendIcmpError(this.#pipeline, type, code, 0);
+    const { packet: current } = this.#pipeline;
+    current.toHost = true;
+    const dissect = packet[0] >>> 4 === 4 ? dissectIpv4 : dissectIpv6;
+    if (!dissect(current, view, at, packet.length)) return;
+    if (!this.#host.isOwn(current.family, current.address, SRC)) tell(this.#pipeline);
   }
 
   /**
@@ -441,6 +450,9 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     const service = this.#registry.get(this.#name(key));
     const settings = destinationSettings(options);
     const { address, text, port } = this.#destinationName(service, destination, settings.method);
+    if (address.family !== service.family && settings.method !== TUNNEL) {
+      throw invalidOption('destination.address', text, "of the service's family: only tunnels may differ");
+    }
     if (!this.#isHost(address)) throw invalidOption('destination.address', text, 'the address of a host');
     this.#registry.addDestination(service, address, port, text, settings);
   }
@@ -466,11 +478,6 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
 
   #name(key: ServiceKey): ServiceName {
     const name = serviceName(key);
-    if (name.family === 6)
-      throw new DirectorError('ERR_UNSUPPORTED', 'address: IPv6 services are not supported', {
-        option: 'address',
-        value: name.address,
-      });
     if (name.protocol === PROTO_SCTP)
       throw new DirectorError('ERR_UNSUPPORTED', 'protocol: SCTP is not supported', {
         option: 'protocol',
@@ -598,6 +605,12 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
   #emitNoDestination(service: Service): void {
     if (this.listenerCount('noDestination') > 0) this.emit('noDestination', serviceEntry(service));
   }
+}
+
+/** Reads the source address of an IP packet of either family. */
+function readIpSource(view: DataView, at: number, words: Words): void {
+  if (view.getUint8(at) >>> 4 === 4) words[0] = ipv4Source(view, at);
+  else readIpv6Source(view, at, words, 0);
 }
 
 function viewOf(bytes: Uint8Array): DataView {

@@ -2,11 +2,14 @@
  * The whole frame path: what happens to a frame from the device that it came from to the device that it leaves by.
  *
  *     receive -> Ethernet -> ARP
- *                         -> IPv4 -> for the director: reassemble -> reply? request? -> forward method -> send
- *                                 -> for others: time to live -> reply of a NAT server? -> send
+ *                         -> IP -> for the director: reassemble -> reply? request? -> forward method -> send
+ *                               -> for others: time to live -> reply of a NAT server? -> send
+ *
+ * The two families part at the Ethernet type and meet again wherever a step is the same for both.
  *
  * One packet is handled to its end before the next; nothing is allocated for it. Every frame ends in one verdict.
  */
+import type { Family } from './address.ts';
 import type { Connections } from './conntrack/connections.ts';
 import { MASQ } from './conntrack/forward-method.ts';
 import { CONTROL, FLAGS, FWD_MASK, META, N_CONTROL, NOOUTPUT } from './conntrack/layout.ts';
@@ -14,22 +17,28 @@ import { INPUT, OUTPUT, TCP_CLOSE, TCP_FIN_WAIT, TCP_TIME_WAIT } from './conntra
 import { countIn, countOut, type Datapath, type DatapathListener } from './datapath.ts';
 import type { FrameBatch } from './devices/device.ts';
 import { receiveArp } from './host/arp.ts';
+import { tellNoRoute, tellPortUnreachable, tellTooBig, tellTtlExceeded } from './host/errors.ts';
 import type { Host } from './host/host.ts';
-import { answerEcho, type IcmpLimit, isHostAddress, sendIcmpError } from './host/icmp.ts';
+import { answerEcho, type IcmpLimit, isHostAddress } from './host/icmp.ts';
+import { answerEcho6 } from './host/icmpv6.ts';
 import type { Interface, Port } from './host/interface.ts';
+import { isDiscovery, receiveNdp } from './host/ndp.ts';
 import type { Neighbour } from './host/neighbours.ts';
 import { FRAGMENT_BAD, FRAGMENT_KEPT, type Reassembly } from './host/reassembly.ts';
 import { reject } from './host/reject.ts';
 import type { Wire } from './host/wire.ts';
 import { countOwnError4, lookupOutRelated4, receiveRelated4, respondRelated4 } from './modes/icmp-related.ts';
+import { countOwnError6, lookupOutRelated6, receiveRelated6, respondRelated6 } from './modes/icmpv6-related.ts';
 import { rewriteReply } from './modes/nat.ts';
 import { PASS, sendLimit } from './modes/outgoing.ts';
 import { transmit } from './modes/transmit.ts';
 import { ARP_LENGTH } from './packet/arp.ts';
-import { DST, dissectIpv4, hasPortNumbers, Packet, SRC } from './packet/dissect.ts';
+import { DST, dissectIpv4, dissectIpv6, hasPortNumbers, Packet, SRC } from './packet/dissect.ts';
 import * as ethernet from './packet/ethernet.ts';
 import * as icmp from './packet/icmp.ts';
+import * as icmpv6 from './packet/icmpv6.ts';
 import * as ipv4 from './packet/ipv4.ts';
+import * as ipv6 from './packet/ipv6.ts';
 import { BURST } from './packet/pool.ts';
 import { ACK, RST, SYN } from './packet/tcp.ts';
 import type { FirewallMarks } from './services/marks.ts';
@@ -108,6 +117,7 @@ export class Pipeline implements Datapath {
       memory: pool.memory,
       offsets: pool.receiveOffsets,
       lengths: new Int32Array(BURST),
+      partial: new Int32Array(BURST),
       room: pool.room,
       count: BURST,
     };
@@ -156,6 +166,10 @@ export class Pipeline implements Datapath {
         this.packet.interface = on.index;
         this.packet.toHost = toHost;
         return this.#ipv4(at, length - header);
+      case ethernet.ETHERTYPE_IPV6:
+        this.packet.interface = on.index;
+        this.packet.toHost = toHost;
+        return this.#ipv6(on, at, length - header);
       case ethernet.ETHERTYPE_ARP:
         if (length - header < ARP_LENGTH) return V.SHORT_FRAME;
         return receiveArp(this.wire, this.host, on, at, this.tick) ? V.ARP : V.BAD_ARP;
@@ -178,7 +192,7 @@ export class Pipeline implements Datapath {
     const { address } = packet;
     if (host.isOwn(4, address, DST)) {
       if (!isHostAddress(address[SRC]) || host.isOwn(4, address, SRC)) return V.MARTIAN;
-      return this.#localIn4();
+      return this.#localIn();
     }
     const to = address[DST];
     const toGroup = to >>> 28 === 0xe;
@@ -189,116 +203,152 @@ export class Pipeline implements Datapath {
     if (toGroup || toAll) return this.#passOver(V.NOT_WANTED);
     if (!isHostAddress(to)) return V.MARTIAN;
     if (!packet.toHost) return this.#passOver(V.NOT_WANTED);
-    return this.forwarding ? this.#forward4() : this.#passOver(V.NOT_FORWARDING);
+    return this.forwarding ? this.#forward() : this.#passOver(V.NOT_FORWARDING);
+  }
+
+  #ipv6(on: Interface, at: number, available: number): number {
+    const { packet, host, view } = this;
+    if (!dissectIpv6(packet, view, at, available)) return V.BAD_HEADER;
+    const { address } = packet;
+    if (ipv6.isMulticast6(address, SRC) || isLoopback6(address, SRC) || isLoopback6(address, DST)) return V.MARTIAN;
+    const toGroup = ipv6.isMulticast6(address, DST);
+    if (packet.protocol === ipv4.PROTO_ICMPV6 && (toGroup || host.isOwn(6, address, DST)) && this.#isDiscovery()) {
+      return receiveNdp(this, on) ? V.NDP : V.BAD_NDP;
+    }
+    if (toGroup) return this.#passOver(V.NOT_WANTED);
+    if (host.isOwn(6, address, SRC)) return V.MARTIAN;
+    if (host.isOwn(6, address, DST)) return this.#localIn();
+    if (!packet.toHost) return this.#passOver(V.NOT_WANTED);
+    return this.forwarding ? this.#forward() : this.#passOver(V.NOT_FORWARDING);
+  }
+
+  /** Whether the ICMPv6 packet at hand is about neighbours or routers. Those never come in fragments (RFC 6980). */
+  #isDiscovery(): boolean {
+    const { packet, view } = this;
+    if (packet.fragmentHeader !== 0 || packet.length - packet.headerLength < icmpv6.ICMPV6_HEADER) return false;
+    return isDiscovery(icmpv6.icmpv6Type(view, packet.ip + packet.headerLength));
   }
 
   /** Puts fragments together. Returns {@link PASS} when `packet` is whole, else a verdict. */
-  #reassemble4(place: number): number {
-    const { packet, reassembly, wire } = this;
-    if (packet.fragment === 0) return PASS;
+  #reassemble(place: number): number {
+    const { packet, reassembly, wire, view } = this;
+    if (packet.fragment === 0 && packet.fragmentHeader === 0) return PASS;
     const target = wire.pool.jumbo + ethernet.ETHERNET_HEADER;
-    const result = reassembly.add(packet, wire.pool.memory, this.view, target, place, this.tick);
+    const result = reassembly.add(packet, wire.pool.memory, view, target, place, this.tick);
     if (result === FRAGMENT_KEPT) return V.FRAGMENT;
     if (result === FRAGMENT_BAD) return V.BAD_FRAGMENT;
-    dissectIpv4(packet, this.view, target, reassembly.length);
+    const whole = packet.family === 4 ? dissectIpv4 : dissectIpv6;
+    if (!whole(packet, view, target, reassembly.length)) return V.BAD_HEADER;
     packet.largestFragment = reassembly.largest;
     return PASS;
   }
 
   /** A packet for one of the director's own addresses. */
-  #localIn4(): number {
+  #localIn(): number {
     const { packet } = this;
-    const whole = this.#reassemble4(FOR_US);
+    const whole = this.#reassemble(FOR_US);
     if (whole !== PASS) return whole;
-    if (packet.protocol === ipv4.PROTO_ICMP) return this.#icmp4();
+    if (packet.protocol === icmpProtocol(packet.family)) return this.#localIcmp();
     if (hasPortNumbers(packet.protocol)) {
-      const reply = this.#reply(this.connections4);
-      if (reply !== PASS) return reply === V.REPLY ? this.#up4() : reply;
+      const connections = this.#connections();
+      const reply = this.#reply(connections);
+      if (reply !== PASS) return reply === V.REPLY ? this.#up() : reply;
       if (packet.toHost) {
-        const verdict = this.#request(this.connections4);
-        if (verdict === V.LOCAL) this.#up4();
+        const verdict = this.#request(connections);
+        if (verdict === V.LOCAL) this.#up();
         if (verdict !== NOT_OURS) return verdict;
       }
     }
-    return this.#up4();
+    return this.#up();
+  }
+
+  #connections(): Connections {
+    return this.packet.family === 4 ? this.connections4 : this.connections6;
   }
 
   /** For the director itself and not for a service. */
-  #up4(): number {
+  #up(): number {
     return this.onPassed === null ? reject(this) : this.#passOver(V.NOT_WANTED);
   }
 
-  #icmp4(): number {
-    const { packet, connections4 } = this;
+  #localIcmp(): number {
+    const { packet, view } = this;
+    const connections = this.#connections();
+    const four = packet.family === 4;
     const message = packet.ip + packet.headerLength;
     const end = packet.ip + packet.length;
-    const row = lookupOutRelated4(this, connections4, message, end);
+    const row = (four ? lookupOutRelated4 : lookupOutRelated6)(this, connections, message, end);
     if (row !== 0) {
-      const verdict = respondRelated4(this, connections4, row);
-      return verdict === PASS ? this.#up4() : verdict;
+      const verdict = (four ? respondRelated4 : respondRelated6)(this, connections, row);
+      return verdict === PASS ? this.#up() : verdict;
     }
     if (packet.toHost) {
-      const verdict = receiveRelated4(this, connections4, this.#scheduling);
-      if (verdict === V.LOCAL) this.#up4();
+      const verdict = (four ? receiveRelated4 : receiveRelated6)(this, connections, this.#scheduling);
+      if (verdict === V.LOCAL) this.#up();
       if (verdict !== NOT_OURS) return verdict;
     }
-    if (message < end && icmp.icmpType(this.view, message) === icmp.ICMP_ECHO) {
-      return answerEcho(this) ? V.ECHO : V.NOT_WANTED;
+    if (message < end && view.getUint8(message) === (four ? icmp.ICMP_ECHO : icmpv6.ICMPV6_ECHO)) {
+      return (four ? answerEcho : answerEcho6)(this) ? V.ECHO : V.NOT_WANTED;
     }
-    return this.#up4();
+    return this.#up();
   }
 
   /** A packet for somebody else: the director is its router. */
-  #forward4(): number {
-    const { packet, view, host, connections4 } = this;
-    const neighbour = host.nextHop(4, packet.address, DST);
+  #forward(): number {
+    const { packet, view, host } = this;
+    const { family, ip } = packet;
+    const neighbour = host.nextHop(family, packet.address, DST);
     if (neighbour === null) {
-      if (host.route(4, packet.address, DST) !== null) return V.NO_NEIGHBOUR;
-      sendIcmpError(this, icmp.ICMP_DEST_UNREACH, icmp.UNREACH_NET, 0);
+      if (host.route(family, packet.address, DST) !== null) return V.NO_NEIGHBOUR;
+      tellNoRoute(this);
       return V.NO_ROUTE;
     }
-    if (ipv4.ttl(view, packet.ip) <= 1) {
-      sendIcmpError(this, icmp.ICMP_TIME_EXCEEDED, 0, 0);
+    if ((family === 4 ? ipv4.ttl(view, ip) : ipv6.hopLimit(view, ip)) <= 1) {
+      tellTtlExceeded(this);
       return V.TTL_EXCEEDED;
     }
     const { mtu } = neighbour.interface;
-    if (packet.length > mtu && (ipv4.fragment(view, packet.ip) & ipv4.DF) !== 0) {
-      sendIcmpError(this, icmp.ICMP_DEST_UNREACH, icmp.UNREACH_FRAG_NEEDED, mtu);
+    if (packet.length > mtu && (family === 6 || (ipv4.fragment(view, ip) & ipv4.DF) !== 0)) {
+      tellTooBig(this, mtu);
       return V.TOO_BIG;
     }
-    ipv4.decrementTtl(view, packet.ip);
-    if (packet.protocol === ipv4.PROTO_ICMP) return this.#forwardIcmp4(neighbour);
-    if (!hasPortNumbers(packet.protocol)) return this.#sendOn4(neighbour, V.FORWARDED);
+    if (family === 4) ipv4.decrementTtl(view, ip);
+    else ipv6.setHopLimit(view, ip, ipv6.hopLimit(view, ip) - 1);
+    const isIcmp = packet.protocol === icmpProtocol(family);
+    if (!isIcmp && !hasPortNumbers(packet.protocol)) return this.#sendOn(neighbour, V.FORWARDED);
 
-    const whole = this.#reassemble4(PASSING);
+    const whole = this.#reassemble(PASSING);
     if (whole !== PASS) return whole;
-    const verdict = this.#reply(connections4);
-    if (verdict !== PASS) return verdict === V.REPLY ? this.#sendOn4(neighbour, V.REPLY) : verdict;
+    if (isIcmp) return this.#forwardIcmp(neighbour);
+    const verdict = this.#reply(this.#connections());
+    if (verdict !== PASS) return verdict === V.REPLY ? this.#sendOn(neighbour, V.REPLY) : verdict;
     if (this.sysctl.nat_icmp_send !== 0 && this.#isStrayReply()) {
-      sendIcmpError(this, icmp.ICMP_DEST_UNREACH, icmp.UNREACH_PORT, 0);
+      tellPortUnreachable(this);
       return V.NOT_WANTED;
     }
-    return this.#sendOn4(neighbour, V.FORWARDED);
+    return this.#sendOn(neighbour, V.FORWARDED);
   }
 
-  #sendOn4(neighbour: Neighbour, verdict: number): number {
+  #sendOn(neighbour: Neighbour, verdict: number): number {
     const { packet } = this;
-    this.wire.sendIpv4(packet.ip, packet.length, neighbour, sendLimit(this, neighbour.interface.mtu), this.tick);
+    const limit = sendLimit(this, neighbour.interface.mtu);
+    this.wire.sendIp(packet.family, packet.ip, packet.length, neighbour, limit, this.tick);
     return verdict;
   }
 
-  #forwardIcmp4(neighbour: Neighbour): number {
-    const { packet, connections4 } = this;
-    const whole = this.#reassemble4(PASSING);
-    if (whole !== PASS) return whole;
-    const related = receiveRelated4(this, connections4, this.#scheduling);
-    if (related === V.LOCAL) this.#up4();
+  #forwardIcmp(neighbour: Neighbour): number {
+    const { packet } = this;
+    const four = packet.family === 4;
+    const connections = this.#connections();
+    const related = (four ? receiveRelated4 : receiveRelated6)(this, connections, this.#scheduling);
+    if (related === V.LOCAL) this.#up();
     if (related !== NOT_OURS) return related;
     const message = packet.ip + packet.headerLength;
-    const row = lookupOutRelated4(this, connections4, message, packet.ip + packet.length);
-    if (row === 0) return this.#sendOn4(neighbour, V.FORWARDED);
-    const verdict = respondRelated4(this, connections4, row);
-    return verdict === PASS ? this.#sendOn4(neighbour, V.RELATED) : verdict;
+    const end = packet.ip + packet.length;
+    const row = (four ? lookupOutRelated4 : lookupOutRelated6)(this, connections, message, end);
+    if (row === 0) return this.#sendOn(neighbour, V.FORWARDED);
+    const verdict = (four ? respondRelated4 : respondRelated6)(this, connections, row);
+    return verdict === PASS ? this.#sendOn(neighbour, V.RELATED) : verdict;
   }
 
   /**
@@ -350,7 +400,7 @@ export class Pipeline implements Datapath {
     if (row === 0) {
       const result = this.#scheduling.schedule(this, packet, connections, this.marks.of(packet), false);
       if (result === LEAVE) {
-        sendIcmpError(this, icmp.ICMP_DEST_UNREACH, icmp.UNREACH_PORT, 0);
+        tellPortUnreachable(this);
         return V.NO_SERVER;
       }
       if (result !== SCHEDULED) return result;
@@ -375,14 +425,23 @@ export class Pipeline implements Datapath {
     return true;
   }
 
-  localOut4(ip: number): void {
-    countOwnError4(this, this.connections4, ip);
+  localOut(ip: number, family: Family): void {
+    if (family === 4) countOwnError4(this, this.connections4, ip);
+    else countOwnError6(this, this.connections6, ip);
   }
 }
 
 function interfaceOf(interfaces: readonly Interface[], vlan: number): Interface | null {
   for (let i = 0; i < interfaces.length; i++) if (interfaces[i].vlan === vlan) return interfaces[i];
   return null;
+}
+
+function isLoopback6(words: Int32Array, at: number): boolean {
+  return (words[at] | words[at + 1] | words[at + 2]) === 0 && words[at + 3] === 1;
+}
+
+function icmpProtocol(family: Family): number {
+  return family === 4 ? ipv4.PROTO_ICMP : ipv4.PROTO_ICMPV6;
 }
 
 /** Whether the packet asks for a new connection. */

@@ -34,6 +34,7 @@ const VERDICTS = {
   UNKNOWN_VLAN: 'dropped: a VLAN the director is not on',
   UNKNOWN_ETHERTYPE: 'dropped: not ARP, IPv4 or IPv6',
   BAD_ARP: 'dropped: not ARP for IPv4 over Ethernet',
+  BAD_NDP: 'dropped: neighbour discovery that is not to be trusted',
   BAD_HEADER: 'dropped: an IP header that cannot be',
   MARTIAN: 'dropped: an address that cannot be on the wire',
   BAD_FRAGMENT: 'dropped: a fragment that does not fit the others',

@@ -14,6 +14,12 @@ export interface FrameBatch {
   readonly offsets: Int32Array;
   /** How long each frame is, in bytes, without a frame check sequence. */
   readonly lengths: Int32Array;
+  /**
+   * Transmitting, only for a device with `checksumOffload`: for a frame whose checksum the device must complete, where
+   * the bytes to be summed begin (upper 16 bits) and where the checksum field is (lower 16), counted from the frame's
+   * first byte; the field holds what is to be added (the pseudo header's sum). 0 for all other frames.
+   */
+  readonly partial: Int32Array;
   /** How many bytes there are room for at each offset (receiving). */
   readonly room: number;
   /** How many entries are frames (transmitting), or may be filled (receiving). */
@@ -28,6 +34,9 @@ export interface Device {
   readonly mac: string;
   /** The largest IP packet that fits in a frame, in bytes. */
   readonly mtu: number;
+
+  /** Whether the device completes checksums that the director leaves to it ({@link FrameBatch.partial}). Default false. */
+  readonly checksumOffload?: boolean;
 
   /**
    * Called once when a director takes the device. From now on the device calls `wake` whenever there may be something

@@ -141,6 +141,7 @@ export class FaultDevice implements Device {
       memory,
       offsets: Int32Array.from({ length: BURST }, (_, i) => i * frameBytes),
       lengths: new Int32Array(BURST),
+      partial: new Int32Array(BURST),
       room: frameBytes,
       count: BURST,
     };

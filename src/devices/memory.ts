@@ -10,6 +10,11 @@ export interface MemoryDeviceOptions {
   readonly mtu?: number;
   /** How many frames may wait to be received; one more is lost. Default 1024. */
   readonly capacity?: number;
+  /**
+   * Whether the other side completes checksums, as a network card does: the frames that it gets are then those that
+   * Linux hands to such a card. Default false: every frame is complete.
+   */
+  readonly checksumOffload?: boolean;
 }
 
 /** Room for a header with one 802.1Q tag beside the packet, and then some, so that oversized frames can be told apart. */
@@ -23,6 +28,7 @@ export class MemoryDevice implements Device {
   readonly name: string;
   readonly mac: string;
   readonly mtu: number;
+  readonly checksumOffload: boolean;
   /** Called with a copy of every frame that the director sends. */
   onTransmit: ((frame: Uint8Array) => void) | null = null;
   /** Frames that found no room: the queue was full, or the frame longer than an interface of this MTU carries. */
@@ -37,7 +43,7 @@ export class MemoryDevice implements Device {
   #closed = false;
 
   constructor(options: MemoryDeviceOptions) {
-    const { name, mac = '02:00:00:00:00:01', mtu = 1500, capacity = 1024 } = options;
+    const { name, mac = '02:00:00:00:00:01', mtu = 1500, capacity = 1024, checksumOffload = false } = options;
     if (typeof name !== 'string' || name === '') throw invalidOption('name', name, 'a non-empty string');
     parseMac(mac, 'mac');
     if (!Number.isInteger(mtu) || mtu < 68 || mtu > 65535)
@@ -46,6 +52,7 @@ export class MemoryDevice implements Device {
     this.name = name;
     this.mac = mac;
     this.mtu = mtu;
+    this.checksumOffload = checksumOffload;
     const size = mtu + FRAME_EXTRA;
     const memory = new Uint8Array(size * capacity);
     this.#slots = Array.from({ length: capacity }, (_, i) => memory.subarray(i * size, (i + 1) * size));

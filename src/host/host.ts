@@ -54,7 +54,6 @@ export class Host {
     if (address.family === 4 && address.length < 31) {
       const mask = maskWords(address.length)[0];
       this.#broadcast4.set(Int32Array.of(address.words[0] | ~mask), 0, true);
-      this.#broadcast4.set(Int32Array.of(address.words[0] & mask), 0, true);
     }
     this.#changed();
   }

@@ -91,7 +91,7 @@ export function sendIcmpError(dp: Datapath, type: number, code: number, rest: nu
   icmp.writeIcmpHeader(view, message, type, code, rest);
   wire.pool.memory.copyWithin(message + icmp.ICMP_HEADER, ip, ip + quoted);
   icmp.setIcmpChecksum(view, message, checksum(view, message, icmp.ICMP_HEADER + quoted));
-  dp.localOut4(slot);
+  dp.localOut(slot, 4);
   wire.send(slot, length, neighbour, dp.tick);
 }
 
@@ -139,6 +139,6 @@ export function answerEcho(dp: Datapath): boolean {
   );
   icmp.writeIcmpHeader(view, message, icmp.ICMP_ECHO_REPLY, 0, icmp.icmpRest(view, message));
   icmp.setIcmpChecksum(view, message, checksum(view, message, messageLength));
-  wire.sendIpv4(header, total, neighbour, neighbour.interface.mtu, dp.tick);
+  wire.sendIp(4, header, total, neighbour, neighbour.interface.mtu, dp.tick);
   return true;
 }

@@ -15,7 +15,7 @@ export interface OwnAddress {
 /** A device in use, with the frames that wait to be sent on it. */
 export interface Port {
   readonly device: Device;
-  readonly outgoing: FrameBatch & { offsets: Int32Array; lengths: Int32Array };
+  readonly outgoing: FrameBatch;
 }
 
 /** A network interface of the director's: a device, or one VLAN of it. */
@@ -54,8 +54,12 @@ export class Interface {
     return family === 4 ? this.neighbours4 : this.neighbours6;
   }
 
-  /** The first own address whose network holds the given one, else the first of the family, else null. */
+  /**
+   * The own address to speak from to the given one, or null. IPv4: the first whose network holds it, else the first.
+   * IPv6: of the same scope, the one that has the most leading bits in common with it (RFC 6724 5, rules 2 and 8).
+   */
   sourceFor(family: Family, words: Words, at: number): OwnAddress | null {
+    if (family === 6) return this.#sourceFor6(words, at);
     let first: OwnAddress | null = null;
     for (const own of this.addresses) {
       if (own.family !== family) continue;
@@ -64,4 +68,33 @@ export class Interface {
     }
     return first;
   }
+
+  #sourceFor6(words: Words, at: number): OwnAddress | null {
+    let best: OwnAddress | null = null;
+    let bestScore = -1;
+    for (const own of this.addresses) {
+      if (own.family !== 6) continue;
+      const sameScope = isLinkLocal(own.words, 0) === isLinkLocal(words, at) ? 256 : 0;
+      const score = sameScope + Math.min(own.length, commonBits(own.words, 0, words, at));
+      // Of equals the newest: that is the order Linux keeps addresses in.
+      if (score >= bestScore) {
+        best = own;
+        bestScore = score;
+      }
+    }
+    return best;
+  }
+}
+
+function isLinkLocal(words: Words, at: number): boolean {
+  return (words[at] & 0xffc00000) === (0xfe800000 | 0);
+}
+
+/** How many leading bits two IPv6 addresses have in common. */
+function commonBits(a: Words, i: number, b: Words, j: number): number {
+  for (let k = 0; k < 4; k++) {
+    const difference = a[i + k] ^ b[j + k];
+    if (difference !== 0) return 32 * k + Math.clz32(difference);
+  }
+  return 128;
 }

@@ -1,15 +1,17 @@
 /**
- * IPv4 fragments become datagrams again before they are balanced (RFC 791 3.2, RFC 815; kernel behaviour:
- * net/ipv4/ip_fragment.c). Overlapping fragments make the whole datagram be dropped, as Linux does (RFC 5722's rule,
- * applied to IPv4).
+ * Fragments become datagrams again before they are balanced (RFC 791 3.2, RFC 815, RFC 8200 4.5; kernel behaviour:
+ * net/ipv4/ip_fragment.c, nf_conntrack_reasm.c). Overlapping fragments make the whole datagram be dropped, as Linux does (RFC 5722's rule,
+ * applied to IPv4 too).
  */
 
 import { DST, type Packet, SRC } from '../packet/dissect.ts';
 import * as ipv4 from '../packet/ipv4.ts';
+import * as ipv6 from '../packet/ipv6.ts';
 import { seconds } from '../ticks.ts';
 
 /** How long the first fragment waits for the others. */
 const LIFETIME_TICKS = seconds(30);
+const LIFETIME6_TICKS = seconds(60);
 /** Bytes that all waiting fragments may take; beyond it the oldest datagrams are given up. */
 const MAX_BYTES = 4 * 1024 * 1024;
 const MAX_DATAGRAM = 65535;
@@ -60,20 +62,23 @@ export class Reassembly {
    *   with what passes through.
    */
   add(packet: Packet, memory: Uint8Array, view: DataView, target: number, user: number, tick: number): number {
-    const { ip, headerLength, length } = packet;
-    const field = ipv4.fragment(view, ip);
-    const start = (field & ipv4.OFFSET_MASK) << 3;
-    const more = (field & ipv4.MF) !== 0;
-    let end = start + length - headerLength;
-    if (more) end = start + ((end - start) & ~7); // all but the last must be multiples of 8
-    if (end <= start || headerLength + end > MAX_DATAGRAM) return FRAGMENT_BAD;
+    const { ip, length, family, fragment } = packet;
+    const dataAt = family === 4 ? ip + packet.headerLength : packet.fragmentHeader + ipv6.FRAGMENT_HEADER;
+    const start = (fragment & ipv4.OFFSET_MASK) << 3;
+    const more = (fragment & ipv4.MF) !== 0;
+    let end = start + ip + length - dataAt;
+    if (more && ((end - start) & 7) !== 0) {
+      if (family === 6) return FRAGMENT_BAD;
+      end = start + ((end - start) & ~7); // all but the last must be multiples of 8: Linux cuts the rest off
+    }
+    if (end <= start || dataAt - ip + end > MAX_DATAGRAM) return FRAGMENT_BAD;
 
-    const key = `${packet.address[SRC]} ${packet.address[DST]} ${ipv4.identification(view, ip)} ${packet.protocol} ${user}`;
+    const key = keyOf(packet, view, user);
     let datagram = this.#datagrams.get(key);
     if (datagram === undefined) {
       datagram = {
         key,
-        deadline: (tick + LIFETIME_TICKS) | 0,
+        deadline: (tick + (family === 4 ? LIFETIME_TICKS : LIFETIME6_TICKS)) | 0,
         pieces: [],
         header: null,
         end: -1,
@@ -84,14 +89,15 @@ export class Reassembly {
       };
       this.#datagrams.set(key, datagram);
     }
-    const verdict = this.#place(datagram, start, end, more, memory, ip + headerLength);
+    const verdict = this.#place(datagram, start, end, more, memory, dataAt);
     if (verdict === FRAGMENT_BAD) {
       this.#drop(datagram);
       return FRAGMENT_BAD;
     }
     datagram.largest = Math.max(datagram.largest, length);
-    if ((field & ipv4.DF) !== 0) datagram.largestWithDf = Math.max(datagram.largestWithDf, length);
-    if (start === 0) datagram.header = memory.slice(ip, ip + headerLength);
+    if (family === 4 && (ipv4.fragment(view, ip) & ipv4.DF) !== 0)
+      datagram.largestWithDf = Math.max(datagram.largestWithDf, length);
+    if (start === 0) datagram.header = family === 4 ? memory.slice(ip, dataAt) : headers6(packet, memory, view);
     while (this.#bytes > MAX_BYTES) this.#drop(this.#datagrams.values().next().value!);
     if (datagram.header === null || datagram.received !== datagram.end || !this.#datagrams.has(key))
       return FRAGMENT_KEPT;
@@ -127,6 +133,10 @@ export class Reassembly {
     for (const piece of datagram.pieces) memory.set(piece.bytes, target + header.length + piece.start);
     this.length = header.length + datagram.end;
     this.largest = Math.max(datagram.largest, datagram.largestWithDf);
+    if (header[0] >>> 4 === 6) {
+      ipv6.setPayloadLength(view, target, this.length - ipv6.IPV6_HEADER);
+      return FRAGMENT_COMPLETE;
+    }
     ipv4.setTotalLength(view, target, this.length);
     // "Don't fragment" holds again only if the largest fragments had it: then it goes out in such fragments too.
     ipv4.setFragment(view, target, datagram.largestWithDf === datagram.largest ? ipv4.DF : 0);
@@ -156,4 +166,20 @@ export class Reassembly {
       }
     }
   }
+}
+
+/** What the fragments of one datagram have in common. */
+function keyOf(packet: Packet, view: DataView, user: number): string {
+  const { address, protocol, family } = packet;
+  if (family === 4) {
+    return `${address[SRC]} ${address[DST]} ${ipv4.identification(view, packet.ip)} ${protocol} ${user}`;
+  }
+  return `${address.join(' ')} ${ipv6.fragmentIdentification(view, packet.fragmentHeader)} ${user}`;
+}
+
+/** The headers in front of an IPv6 fragment header, which announce now what it announced. */
+function headers6(packet: Packet, memory: Uint8Array, view: DataView): Uint8Array {
+  const headers = memory.slice(packet.ip, packet.fragmentHeader);
+  headers[packet.fragmentAnnounced - packet.ip] = ipv6.extensionNext(view, packet.fragmentHeader);
+  return headers;
 }

@@ -3,9 +3,12 @@
  * that goes out once per burst.
  */
 
+import type { Family } from '../address.ts';
 import type { Device } from '../devices/device.ts';
+import { finish, sumBytes } from '../packet/checksum.ts';
 import * as ethernet from '../packet/ethernet.ts';
 import * as ipv4 from '../packet/ipv4.ts';
+import * as ipv6 from '../packet/ipv6.ts';
 import { BURST, type FramePool } from '../packet/pool.ts';
 import type { Interface, Port } from './interface.ts';
 import { INCOMPLETE, type Neighbour, type Neighbours, STALE } from './neighbours.ts';
@@ -18,6 +21,8 @@ export class Wire {
   readonly view: DataView;
   readonly #ports: Port[] = [];
   #neighbours!: Neighbours;
+  #partialStart = 0;
+  #partialField = 0;
   /** Frames handed to devices, and how many of them were not taken. */
   sent = 0;
   lost = 0;
@@ -38,6 +43,7 @@ export class Wire {
         memory: this.pool.memory,
         offsets: new Int32Array(QUEUE),
         lengths: new Int32Array(QUEUE),
+        partial: new Int32Array(QUEUE),
         room: 0,
         count: 0,
       },
@@ -56,12 +62,36 @@ export class Wire {
     return slot + ethernet.ETHERNET_HEADER;
   }
 
+  /**
+   * The checksum field at `field` of the packet that is sent next holds a partial sum: what is missing are the bytes
+   * from `start` to the packet's end. It is completed here, or by the device if it can.
+   */
+  leavePartial(start: number, field: number): void {
+    this.#partialStart = start;
+    this.#partialField = field;
+  }
+
+  #completePartial(end: number): void {
+    const { view } = this;
+    const start = this.#partialStart;
+    view.setUint16(this.#partialField, finish(sumBytes(view, start, end - start, 0)) || 0xffff);
+    this.#partialStart = 0;
+  }
+
   /** Queues a frame as it is. */
   sendFrame(on: Interface, frame: number, length: number): void {
-    const { outgoing } = on.port;
+    const { outgoing, device } = on.port;
+    let partial = 0;
+    if (this.#partialStart !== 0) {
+      if (device.checksumOffload === true) {
+        partial = ((this.#partialStart - frame) << 16) | (this.#partialField - frame);
+        this.#partialStart = 0;
+      } else this.#completePartial(frame + length);
+    }
+    outgoing.partial[outgoing.count] = partial;
     outgoing.offsets[outgoing.count] = frame;
     outgoing.lengths[outgoing.count] = length;
-    if (++outgoing.count === QUEUE || frame === this.pool.jumbo) this.flush();
+    if (++outgoing.count === QUEUE || frame >= this.pool.jumboSlot) this.flush();
   }
 
   /** Writes the link header in front of what begins at `at` and queues the frame. */
@@ -82,6 +112,7 @@ export class Wire {
   /** Sends an IP packet that is no larger than the interface allows to a neighbour, or lets it wait for the MAC address. */
   send(ip: number, length: number, neighbour: Neighbour, tick: number): void {
     if (neighbour.state === INCOMPLETE) {
+      if (this.#partialStart !== 0) this.#completePartial(ip + length);
       this.#neighbours.wait(neighbour, this.pool.memory.slice(ip, ip + length), tick);
       return;
     }
@@ -90,16 +121,8 @@ export class Wire {
     this.sendTo(neighbour.interface, ip, length, type, neighbour.macHigh, neighbour.macLow);
   }
 
-  /**
-   * Sends an IPv4 packet, in fragments of at most `limit` bytes when it is longer (RFC 791 3.2; kernel behaviour:
-   * ip_do_fragment). `limit` is the interface's MTU, or less for a packet that came in smaller fragments.
-   */
-  sendIpv4(ip: number, length: number, neighbour: Neighbour, limit: number, tick: number): void {
-    if (length <= limit) this.send(ip, length, neighbour, tick);
-    else this.#fragment(ip, length, neighbour, limit, tick);
-  }
-
-  #fragment(ip: number, length: number, neighbour: Neighbour, limit: number, tick: number): void {
+  /** RFC 791 3.2; kernel behaviour: ip_do_fragment. */
+  #fragment4(ip: number, length: number, neighbour: Neighbour, limit: number, tick: number): void {
     const { view, pool } = this;
     const headerLength = ipv4.headerLength(view, ip);
     const field = ipv4.fragment(view, ip);
@@ -116,6 +139,44 @@ export class Wire {
       ipv4.setFragment(view, slot, (field & ipv4.DF) | more | ((field & ipv4.OFFSET_MASK) + (done >>> 3)));
       ipv4.writeChecksum(view, slot);
       this.send(slot, headerLength + part, neighbour, tick);
+    }
+  }
+
+  /**
+   * Sends an IP packet, in fragments of at most `limit` bytes when it is longer. `limit` is the interface's MTU, or less
+   * for a packet that came in smaller fragments.
+   */
+  sendIp(family: Family, ip: number, length: number, neighbour: Neighbour, limit: number, tick: number): void {
+    if (length <= limit) {
+      this.send(ip, length, neighbour, tick);
+      return;
+    }
+    if (this.#partialStart !== 0) this.#completePartial(ip + length);
+    if (family === 4) this.#fragment4(ip, length, neighbour, limit, tick);
+    else this.#fragment6(ip, length, neighbour, limit, tick);
+  }
+
+  /** IPv6 is only fragmented by its sender: here, what came in fragments and was put together (RFC 8200 4.5). */
+  #fragment6(ip: number, length: number, neighbour: Neighbour, limit: number, tick: number): void {
+    const { view, pool } = this;
+    const announced = fragmentPosition(view, ip);
+    const headerLength = announced.headerLength;
+    const next = view.getUint8(announced.at);
+    const most = Math.max(limit, ipv6.IPV6_MIN_MTU) - headerLength - ipv6.FRAGMENT_HEADER;
+    const data = length - headerLength;
+    const id = nextFragmentId();
+    let part = 0;
+    for (let done = 0; done < data; done += part) {
+      part = data - done <= most ? data - done : most & ~7;
+      const slot = this.takeSlot();
+      const header = slot + headerLength;
+      pool.memory.copyWithin(slot, ip, ip + headerLength);
+      view.setUint8(slot + announced.at - ip, ipv6.EXT_FRAGMENT);
+      ipv6.writeFragmentHeader(view, header, next, done | (done + part < data ? ipv6.MORE_FRAGMENTS : 0), id);
+      pool.memory.copyWithin(header + ipv6.FRAGMENT_HEADER, ip + headerLength + done, ip + headerLength + done + part);
+      const total = headerLength + ipv6.FRAGMENT_HEADER + part;
+      ipv6.setPayloadLength(view, slot, total - ipv6.IPV6_HEADER);
+      this.send(slot, total, neighbour, tick);
     }
   }
 
@@ -137,6 +198,24 @@ export class Wire {
       outgoing.count = 0;
     }
     this.pool.releaseSpares();
+  }
+}
+
+let fragmentId = 0;
+function nextFragmentId(): number {
+  fragmentId = (fragmentId + 1) >>> 0;
+  return fragmentId;
+}
+
+/** Where a fragment header goes: behind the headers that every router reads. `at` is the byte that will announce it. */
+function fragmentPosition(view: DataView, ip: number): { at: number; headerLength: number } {
+  let at = ip + 6;
+  let headerLength = ipv6.IPV6_HEADER;
+  for (;;) {
+    const next = view.getUint8(at);
+    if (next !== ipv6.EXT_HOP_BY_HOP && next !== ipv6.EXT_ROUTING) return { at, headerLength };
+    at = ip + headerLength;
+    headerLength += ipv6.extensionLength(view, at, next);
   }
 }
 

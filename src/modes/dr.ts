@@ -2,10 +2,10 @@
 import type { Datapath } from '../datapath.ts';
 import type { Hop } from '../host/host.ts';
 import { V } from '../verdicts.ts';
-import { PASS, passes4, sendPacket } from './outgoing.ts';
+import { PASS, passes, sendPacket } from './outgoing.ts';
 
 export function transmitRoute(dp: Datapath, hop: Hop): number {
   if (hop.neighbour === null) return V.LOCAL;
-  const verdict = passes4(dp, hop.neighbour.interface.mtu, false);
+  const verdict = passes(dp, hop.neighbour.interface.mtu, false);
   return verdict === PASS ? sendPacket(dp, hop, V.ROUTE) : verdict;
 }

@@ -12,7 +12,7 @@ import * as icmp from '../packet/icmp.ts';
 import * as ipv4 from '../packet/ipv4.ts';
 import { NOT_OURS, SCHEDULED, type Scheduling } from '../services/schedule.ts';
 import { V } from '../verdicts.ts';
-import { PASS, passes4, sendPacket } from './outgoing.ts';
+import { PASS, passes, sendPacket } from './outgoing.ts';
 import { transmit } from './transmit.ts';
 
 /** Whether errors of this type are matched to connections. */
@@ -123,7 +123,7 @@ function sendRelated4(dp: Datapath, connections: Connections, row: number, messa
   const hop = destination === null ? null : dp.host.hopOf(destination);
   if (hop === null) return V.NO_ROUTE;
   if (hop.neighbour !== null) {
-    const verdict = passes4(dp, hop.neighbour.interface.mtu, true);
+    const verdict = passes(dp, hop.neighbour.interface.mtu, true);
     if (verdict !== PASS) return verdict;
   }
   const server = rows[row + table.daddr];

@@ -7,7 +7,7 @@ import { FLAGS, META, NO_CPORT, PORTS } from '../conntrack/layout.ts';
 import type { Datapath } from '../datapath.ts';
 import type { Hop } from '../host/host.ts';
 import { V } from '../verdicts.ts';
-import { PASS, passes4, sendPacket } from './outgoing.ts';
+import { PASS, passes, sendPacket } from './outgoing.ts';
 import { DESTINATION, rewriteEnd, SOURCE } from './rewrite.ts';
 
 /** Sends a request to the server. */
@@ -16,7 +16,7 @@ export function transmitMasq(dp: Datapath, connections: Connections, row: number
   const { rows } = table;
   if ((rows[row + FLAGS] & NO_CPORT) !== 0) connections.fillClientPort(row, dp.packet.sourcePort);
   if (hop.neighbour !== null) {
-    const verdict = passes4(dp, hop.neighbour.interface.mtu, false);
+    const verdict = passes(dp, hop.neighbour.interface.mtu, false);
     if (verdict !== PASS) return verdict;
   }
   if (!rewriteEnd(dp.view, dp.packet, DESTINATION, rows, row + table.daddr, rows[row + META] & 0xffff)) {

@@ -2,10 +2,10 @@
  * What all forward methods have in common on the way out: time to live, and what fits (kernel behaviour: ip_vs_xmit.c).
  */
 import type { Datapath } from '../datapath.ts';
+import { tellTooBig, tellTtlExceeded } from '../host/errors.ts';
 import type { Hop } from '../host/host.ts';
-import { sendIcmpError } from '../host/icmp.ts';
-import { ICMP_DEST_UNREACH, ICMP_TIME_EXCEEDED, UNREACH_FRAG_NEEDED } from '../packet/icmp.ts';
 import * as ipv4 from '../packet/ipv4.ts';
+import * as ipv6 from '../packet/ipv6.ts';
 import { V } from '../verdicts.ts';
 
 /** The packet may go on. */
@@ -17,16 +17,37 @@ export const PASS = -1;
  * @param mayFragment whether a packet with "don't fragment" may pass all the same.
  * @returns {@link PASS}, or the verdict; the sender has been told.
  */
-export function passes4(dp: Datapath, mtu: number, mayFragment: boolean): number {
+export function passes(dp: Datapath, mtu: number, mayFragment: boolean): number {
+  return dp.packet.family === 4 ? passes4(dp, mtu, mayFragment) : passes6(dp, mtu);
+}
+
+function passes4(dp: Datapath, mtu: number, mayFragment: boolean): number {
   const { view, packet } = dp;
   const { ip } = packet;
   if (ipv4.ttl(view, ip) <= 1) {
-    sendIcmpError(dp, ICMP_TIME_EXCEEDED, 0, 0);
+    tellTtlExceeded(dp);
     return V.TTL_EXCEEDED;
   }
   ipv4.decrementTtl(view, ip);
   if (!mayFragment && packet.length > mtu && (ipv4.fragment(view, ip) & ipv4.DF) !== 0) {
-    sendIcmpError(dp, ICMP_DEST_UNREACH, UNREACH_FRAG_NEEDED, mtu);
+    tellTooBig(dp, mtu);
+    return V.TOO_BIG;
+  }
+  return PASS;
+}
+
+/** Routers never fragment IPv6; what came in fragments must fit in fragments of the same size (RFC 8200 5). */
+function passes6(dp: Datapath, mtu: number): number {
+  const { view, packet } = dp;
+  const { ip } = packet;
+  const hops = ipv6.hopLimit(view, ip);
+  if (hops <= 1) {
+    tellTtlExceeded(dp);
+    return V.TTL_EXCEEDED;
+  }
+  ipv6.setHopLimit(view, ip, hops - 1);
+  if ((packet.largestFragment !== 0 ? packet.largestFragment : packet.length) > mtu) {
+    tellTooBig(dp, mtu);
     return V.TOO_BIG;
   }
   return PASS;
@@ -42,6 +63,6 @@ export function sendLimit(dp: Datapath, mtu: number): number {
 export function sendPacket(dp: Datapath, hop: Hop, verdict: number): number {
   const neighbour = hop.neighbour!;
   const { packet } = dp;
-  dp.wire.sendIpv4(packet.ip, packet.length, neighbour, sendLimit(dp, neighbour.interface.mtu), dp.tick);
+  dp.wire.sendIp(packet.family, packet.ip, packet.length, neighbour, sendLimit(dp, neighbour.interface.mtu), dp.tick);
   return verdict;
 }

@@ -3,8 +3,7 @@ import type { Connections } from '../conntrack/connections.ts';
 import { BYPASS, LOCAL, MASQ, ROUTE, TUNNEL } from '../conntrack/forward-method.ts';
 import { FLAGS, FWD_MASK } from '../conntrack/layout.ts';
 import type { Datapath } from '../datapath.ts';
-import { sendIcmpError } from '../host/icmp.ts';
-import { ICMP_DEST_UNREACH, UNREACH_HOST } from '../packet/icmp.ts';
+import { tellHostUnreachable } from '../host/errors.ts';
 import { V } from '../verdicts.ts';
 import { transmitBypass } from './bypass.ts';
 import { transmitRoute } from './dr.ts';
@@ -20,7 +19,7 @@ export function transmit(dp: Datapath, connections: Connections, row: number): n
   const destination = connections.destinationOf(row);
   const hop = destination === null ? null : dp.host.hopOf(destination);
   if (hop === null || destination === null) {
-    sendIcmpError(dp, ICMP_DEST_UNREACH, UNREACH_HOST, 0);
+    tellHostUnreachable(dp);
     return V.NO_ROUTE;
   }
   switch (method) {

@@ -6,6 +6,7 @@
 import type { Family } from '../address.ts';
 import { checksum } from './checksum.ts';
 import * as ipv4 from './ipv4.ts';
+import * as ipv6 from './ipv6.ts';
 import * as tcp from './tcp.ts';
 
 /** Index of the source address in {@link Packet.address}. */
@@ -44,6 +45,11 @@ export class Packet {
    * in fragments no larger.
    */
   largestFragment = 0;
+  /** IPv6: where the byte is that names the transport protocol. */
+  protocolAt = 0;
+  /** IPv6: where the fragment header begins, and the byte that announces it; 0 without one. */
+  fragmentHeader = 0;
+  fragmentAnnounced = 0;
   /** Source at {@link SRC}, destination at {@link DST}; host order, one word for IPv4 and four for IPv6. */
   readonly address: Int32Array = new Int32Array(8);
 }
@@ -101,8 +107,70 @@ export function readIpv4(packet: Packet, view: DataView, at: number, headerLengt
   packet.headerLength = headerLength;
   packet.protocol = ipv4.protocol(view, at);
   packet.fragment = ipv4.fragment(view, at) & (ipv4.MF | ipv4.OFFSET_MASK);
+  packet.fragmentHeader = 0;
   packet.largestFragment = 0;
   packet.address[SRC] = ipv4.source(view, at);
   packet.address[DST] = ipv4.destination(view, at);
   dissectTransport(packet, view, length - headerLength);
+}
+
+/**
+ * Fills `packet` from the IPv6 packet at `at`, of which `available` bytes are there (RFC 8200 3 and 4).
+ * @returns false for a packet that must be dropped: not version 6, an impossible length.
+ */
+export function dissectIpv6(packet: Packet, view: DataView, at: number, available: number): boolean {
+  if (available < ipv6.IPV6_HEADER || ipv6.version(view, at) !== 6) return false;
+  const length = ipv6.IPV6_HEADER + ipv6.payloadLength(view, at);
+  if (length > available) return false;
+  return readIpv6(packet, view, at, length);
+}
+
+/**
+ * Fills `packet` from an IPv6 packet of which `length` bytes are there, stepping over its extension headers.
+ * @returns false when they do not fit.
+ */
+export function readIpv6(packet: Packet, view: DataView, at: number, length: number): boolean {
+  packet.ip = at;
+  packet.family = 6;
+  packet.length = length;
+  packet.fragment = 0;
+  packet.fragmentHeader = 0;
+  packet.largestFragment = 0;
+  ipv6.readSource(view, at, packet.address, SRC);
+  ipv6.readDestination(view, at, packet.address, DST);
+  let next = ipv6.nextHeader(view, at);
+  let announced = at + 6;
+  let header = ipv6.IPV6_HEADER;
+  while (isSteppedOver(next)) {
+    if (header + 8 > length) return false;
+    const extension = at + header;
+    if (next === ipv6.EXT_FRAGMENT && packet.fragmentHeader === 0) {
+      const field = ipv6.fragmentField(view, extension);
+      packet.fragment = (field >>> 3) | ((field & ipv6.MORE_FRAGMENTS) !== 0 ? ipv4.MF : 0);
+      packet.fragmentHeader = extension;
+      packet.fragmentAnnounced = announced;
+    }
+    header += ipv6.extensionLength(view, extension, next);
+    next = ipv6.extensionNext(view, extension);
+    announced = extension;
+    if (header > length) return false;
+    // What a later fragment begins with is data, whatever it looks like.
+    if ((packet.fragment & ipv4.OFFSET_MASK) !== 0) break;
+  }
+  packet.headerLength = header;
+  packet.protocol = next;
+  packet.protocolAt = announced;
+  dissectTransport(packet, view, length - header);
+  return true;
+}
+
+/** The extension headers that come before the transport header in packets that IPVS looks into. */
+function isSteppedOver(next: number): boolean {
+  return (
+    next === ipv6.EXT_HOP_BY_HOP ||
+    next === ipv6.EXT_ROUTING ||
+    next === ipv6.EXT_FRAGMENT ||
+    next === ipv6.EXT_AUTHENTICATION ||
+    next === ipv6.EXT_DESTINATION
+  );
 }

@@ -27,6 +27,8 @@ export class FramePool {
   #sparesUsed = 0;
   /** Where the frame begins in the one slot that holds a datagram of any size. */
   readonly jumbo: number;
+  /** Where that slot begins: no frame at or behind it can wait, since there is only the one. */
+  readonly jumboSlot: number;
 
   /** @param largestMtu the largest MTU of the devices, in bytes. */
   constructor(largestMtu: number) {
@@ -39,7 +41,8 @@ export class FramePool {
     this.view = new DataView(this.memory.buffer);
     for (let i = 0; i < BURST; i++) this.receiveOffsets[i] = i * stride + HEADROOM;
     for (let i = 0; i < SPARE; i++) this.#spareOffsets[i] = (BURST + i) * stride + HEADROOM;
-    this.jumbo = slots * stride + HEADROOM;
+    this.jumboSlot = slots * stride;
+    this.jumbo = this.jumboSlot + HEADROOM;
   }
 
   /** The start of a slot for a frame of the director's own, or -1 when all are waiting to be sent. */

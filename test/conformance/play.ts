@@ -61,9 +61,10 @@ export function play(scenario: Scenario): Scenario {
   const clock = new ManualClock();
   const sent: RecordedFrame[] = [];
   const showsArp = scenario.steps.some((step) => 'tx' in step && isArp(Buffer.from(step.tx.frame, 'hex')));
+  // The recordings show what Linux handed to a device that completes checksums.
   const devices = new Map(
     scenario.host.interfaces.map(({ name, mac, mtu }) => {
-      const device = new MemoryDevice({ name, mac, mtu });
+      const device = new MemoryDevice({ name, mac, mtu, checksumOffload: true });
       device.onTransmit = (frame) => {
         if ((isArp(frame) && !showsArp) || isDiscovery(frame)) return;
         const note = printFrame(new DataView(frame.buffer), 0, frame.length);

@@ -240,6 +240,7 @@ test('drops and counts what is too long for the room, also in the last bytes of 
     memory: new Uint8Array(100),
     offsets: new Int32Array(1),
     lengths: new Int32Array(1),
+    partial: new Int32Array(1),
     room: 100,
     count: 1,
   };

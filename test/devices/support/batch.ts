@@ -11,6 +11,7 @@ export function makeBatch(count: number, room = 1600): FrameBatch {
     memory: new Uint8Array(GAP + count * stride).fill(UNTOUCHED),
     offsets: Int32Array.from({ length: count }, (_, i) => GAP + i * stride),
     lengths: new Int32Array(count),
+    partial: new Int32Array(count),
     room,
     count,
   };
