@@ -37,7 +37,8 @@ class LocalityBasedLeastConnections implements Scheduler {
 
 /**
  * Locality-based least connections: an address that clients ask for stays with the destination that `wlc` chose for it,
- * until that one has more active connections than weight while another is less than half busy. Tunable:
+ * until that one has more active connections than weight while another is less than half busy. As with Linux, the upper
+ * threshold keeps only new addresses away from a destination, not those that it serves already. Tunable:
  * `lblc_expiration` (kernel behaviour: net/netfilter/ipvs/ip_vs_lblc.c).
  */
 export const lblc: SchedulerFactory = {
