@@ -56,67 +56,103 @@ function isDiscovery(frame: Uint8Array): boolean {
   return next === 0 || (next === 58 && ((frame[54] >= 133 && frame[54] <= 136) || frame[54] === 143));
 }
 
-/** The director's answers to a scenario, in the form of the scenario itself. */
-export function play(scenario: Scenario): Scenario {
-  const clock = new ManualClock();
-  const sent: RecordedFrame[] = [];
-  const showsArp = scenario.steps.some((step) => 'tx' in step && isArp(Buffer.from(step.tx.frame, 'hex')));
-  // The recordings show what Linux handed to a device that completes checksums.
-  const devices = new Map(
-    scenario.host.interfaces.map(({ name, mac, mtu }) => {
-      const device = new MemoryDevice({ name, mac, mtu, checksumOffload: true });
-      device.onTransmit = (frame) => {
-        if ((isArp(frame) && !showsArp) || isDiscovery(frame)) return;
-        const note = printFrame(new DataView(frame.buffer), 0, frame.length);
-        sent.push({ dev: name, frame: Buffer.from(frame).toString('hex'), note });
-      };
-      return [name, device];
-    }),
-  );
-  const { interfaces, neighbours, routes, forwarding } = scenario.host;
-  const director = new Director({
-    interfaces: interfaces.map(({ name, addresses }) => ({ device: devices.get(name)!, addresses })),
-    neighbours,
-    routes,
-    forwarding,
-    claimVips: false,
-    icmpErrorsPerSecond: Number.POSITIVE_INFINITY,
-    clock,
-  });
-  const console = new Console(clock);
-  director.on('noDestination', (service) => console.noDestination(service));
-  const shell = new Shell({
-    ipvsadm: (words, stdin) => director.ipvsadm(words, stdin),
-    'ipvsadm-save': (words) => director.ipvsadm(['-S', ...words]),
-    'ipvsadm-restore': (_words, stdin) => director.ipvsadm(['-R'], stdin),
-  });
-  director.start();
+/** Whether a scenario is about ARP: only then are the director's ARP frames among its answers. */
+function isAboutArp(scenario: Scenario): boolean {
+  return scenario.steps.some((step) => 'tx' in step && isArp(Buffer.from(step.tx.frame, 'hex')));
+}
 
-  const answer = (step: Step): Step => {
-    clock.advance(STEP_MS);
+/** How the recording was made; all but ARP as the older ones. */
+export interface PlayerOptions {
+  /** Whether the kernel's messages appear among what commands print. Default true. */
+  readonly console?: boolean;
+  /** Whether devices complete checksums, so that frames show what Linux handed to them. Default true. */
+  readonly checksumOffload?: boolean;
+  /** Whether ARP frames belong to the answers. Default false. */
+  readonly arp?: boolean;
+}
+
+/** A director on the host of a scenario, to be played step by step. */
+export class Player {
+  readonly #clock = new ManualClock();
+  readonly #director: Director;
+  readonly #devices: ReadonlyMap<string, MemoryDevice>;
+  readonly #console: Console | null;
+  readonly #shell: Shell;
+  readonly #sent: RecordedFrame[] = [];
+
+  constructor(host: Scenario['host'], options: PlayerOptions = {}) {
+    const { console = true, checksumOffload = true, arp = false } = options;
+    this.#devices = new Map(
+      host.interfaces.map(({ name, mac, mtu }) => {
+        const device = new MemoryDevice({ name, mac, mtu, checksumOffload });
+        device.onTransmit = (frame) => {
+          if ((isArp(frame) && !arp) || isDiscovery(frame)) return;
+          const note = printFrame(new DataView(frame.buffer), 0, frame.length);
+          this.#sent.push({ dev: name, frame: Buffer.from(frame).toString('hex'), note });
+        };
+        return [name, device];
+      }),
+    );
+    const { interfaces, neighbours, routes, forwarding } = host;
+    const director = new Director({
+      interfaces: interfaces.map(({ name, addresses }) => ({ device: this.#devices.get(name)!, addresses })),
+      neighbours,
+      routes,
+      forwarding,
+      claimVips: false,
+      icmpErrorsPerSecond: Number.POSITIVE_INFINITY,
+      clock: this.#clock,
+    });
+    this.#console = console ? new Console(this.#clock) : null;
+    director.on('noDestination', (service) => this.#console?.noDestination(service));
+    this.#shell = new Shell({
+      ipvsadm: (words, stdin) => director.ipvsadm(words, stdin),
+      'ipvsadm-save': (words) => director.ipvsadm(['-S', ...words]),
+      'ipvsadm-restore': (_words, stdin) => director.ipvsadm(['-R'], stdin),
+    });
+    this.#director = director.start();
+  }
+
+  /**
+   * Takes one step.
+   * @param elapsedMs the time since the step before; default: what steps took when recordings were made, and what the
+   *   step says.
+   * @returns the step with the director's answers in place of the recorded ones.
+   */
+  answer(step: Step, elapsedMs: number = STEP_MS + ('sleep' in step ? step.sleep * 1000 : 0)): Step {
+    this.#clock.advance(elapsedMs);
     if ('exec' in step) {
-      const { status, out } = shell.run(step.exec);
-      return { exec: step.exec, status, out: console.read() + out };
+      const { status, out } = this.#shell.run(step.exec);
+      return { exec: step.exec, status, out: (this.#console?.read() ?? '') + out };
     }
     if ('tx' in step) {
-      const device = devices.get(step.tx.dev);
+      const device = this.#devices.get(step.tx.dev);
       if (device === undefined) throw new Error(`no device ${step.tx.dev}`);
       device.inject(Buffer.from(step.tx.frame, 'hex'));
-      director.poll();
-      return { tx: step.tx, rx: sent.splice(0) };
+      this.#director.poll();
+      return { tx: step.tx, rx: this.#sent.splice(0) };
     }
     if ('sysctl' in step) {
       const value = Number(step.value);
-      director.sysctl.set(step.sysctl, Number.isNaN(value) ? (step.value as unknown as number) : value);
+      this.#director.sysctl.set(step.sysctl, Number.isNaN(value) ? (step.value as unknown as number) : value);
     } else if ('mark' in step) {
       const { proto, dst, dport, value } = step.mark;
-      director.marks.add({ protocol: proto, destination: dst, destinationPort: dport, mark: value });
-    } else clock.advance(step.sleep * 1000);
+      this.#director.marks.add({ protocol: proto, destination: dst, destinationPort: dport, mark: value });
+    }
     return step;
-  };
+  }
+
+  close(): void {
+    this.#director.stop();
+  }
+}
+
+/** The director's answers to a scenario, in the form of the scenario itself. */
+export function play(scenario: Scenario): Scenario {
+  const player = new Player(scenario.host, { ...scenario, arp: isAboutArp(scenario) });
   try {
-    return { ...scenario, oracle: 'tapvs', steps: scenario.steps.map(answer) };
+    return { ...scenario, oracle: 'tapvs', steps: scenario.steps.map((step) => player.answer(step)) };
   } finally {
-    director.stop();
+    player.close();
   }
 }

@@ -41,6 +41,10 @@ export interface Scenario {
   readonly name: string;
   readonly about: string;
   readonly oracle: string;
+  /** Whether the kernel's console messages appear among what commands print. Default true. */
+  readonly console?: boolean;
+  /** Whether frames were recorded before the device completed their checksums. Default true. */
+  readonly checksumOffload?: boolean;
   readonly host: {
     readonly interfaces: readonly { name: string; mac: string; mtu: number; addresses: readonly string[] }[];
     readonly neighbours: readonly { ip: string; dev: string; mac: string }[];
