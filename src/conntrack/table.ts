@@ -128,10 +128,13 @@ export class ConnectionTable {
       const meta = rows[row + META];
       const ports = rows[row + PORTS];
       if (ports >>> 16 === clientPort && ((meta >>> 16) & 0xff) === protocol) {
-        const masq = (rows[row + FLAGS] & FWD_MASK) === MASQ;
+        const flags = rows[row + FLAGS];
+        const masq = (flags & FWD_MASK) === MASQ;
         const port = (masq ? meta : ports) & 0xffff;
         if (
           port === serverPort &&
+          // A template is no connection, though a reply to port 0 looks like one of its own.
+          (flags & TEMPLATE) === 0 &&
           sameAddress(width, rows, row + CADDR, words, clientAt) &&
           sameAddress(width, rows, row + (masq ? this.daddr : this.vaddr), words, serverAt)
         ) {
