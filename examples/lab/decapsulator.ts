@@ -19,7 +19,14 @@ export class Decapsulator {
   constructor(device: Device, fail: (error: Error) => void) {
     const memory = new Uint8Array(BURST * ROOM);
     this.#device = device;
-    this.#batch = { memory, offsets: new Int32Array(BURST), lengths: new Int32Array(BURST), room: ROOM, count: 0 };
+    this.#batch = {
+      memory,
+      offsets: new Int32Array(BURST),
+      lengths: new Int32Array(BURST),
+      partial: new Int32Array(BURST),
+      room: ROOM,
+      count: 0,
+    };
     this.#view = new DataView(memory.buffer);
     device.open(() => this.#unwrapAll(), fail);
   }
