@@ -52,7 +52,6 @@ import {
   destinationSettings,
   integer,
   type Known,
-  type ServiceName,
   serviceName,
   serviceSettings,
 } from './services/settings.ts';
@@ -403,7 +402,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
 
   /** @throws DirectorError ERR_INVALID_OPTION, ERR_SERVICE_EXISTS, ERR_UNKNOWN_SCHEDULER, ERR_UNKNOWN_ENGINE */
   addService(key: ServiceKey, options: ServiceOptions = {}): void {
-    const name = this.#name(key);
+    const name = serviceName(key);
     const service = this.#registry.addService(name, () => serviceSettings(name, options, this.#known));
     if (this.#configuration.claimVips && service.fwmark === 0) this.#host.claim(service);
   }
@@ -413,14 +412,14 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
    * @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE, ERR_UNKNOWN_SCHEDULER, ERR_UNKNOWN_ENGINE
    */
   editService(key: ServiceKey, options: ServiceOptions = {}): void {
-    const name = this.#name(key);
+    const name = serviceName(key);
     const service = this.#registry.get(name);
     this.#registry.editService(service, serviceSettings(name, options, this.#known));
   }
 
   /** Removes a service and its servers. @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE */
   deleteService(key: ServiceKey): void {
-    this.#delete(this.#registry.get(this.#name(key)));
+    this.#delete(this.#registry.get(serviceName(key)));
   }
 
   #delete(service: Service): void {
@@ -437,7 +436,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
 
   /** Zeroes the counters of one service, or all of them. @throws DirectorError ERR_NO_SUCH_SERVICE */
   zero(key?: ServiceKey): void {
-    const services = key === undefined ? this.#registry.services() : [this.#registry.get(this.#name(key))];
+    const services = key === undefined ? this.#registry.services() : [this.#registry.get(serviceName(key))];
     for (const service of services) {
       service.stats.zero();
       for (const destination of service.destinations) destination.stats.zero();
@@ -447,7 +446,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
 
   /** @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE, ERR_DESTINATION_EXISTS */
   addDestination(key: ServiceKey, destination: DestinationKey, options: DestinationOptions = {}): void {
-    const service = this.#registry.get(this.#name(key));
+    const service = this.#registry.get(serviceName(key));
     const settings = destinationSettings(options);
     const { address, text, port } = this.#destinationName(service, destination, settings.method);
     if (address.family !== service.family && settings.method !== TUNNEL) {
@@ -463,7 +462,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
    * @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE, ERR_NO_SUCH_DESTINATION
    */
   editDestination(key: ServiceKey, destination: DestinationKey, options: DestinationOptions = {}): void {
-    const service = this.#registry.get(this.#name(key));
+    const service = this.#registry.get(serviceName(key));
     const settings = destinationSettings(options);
     const { address, text, port } = this.#destinationName(service, destination, settings.method);
     this.#registry.editDestination(this.#registry.destination(service, address, port, text), settings);
@@ -471,19 +470,9 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
 
   /** @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE, ERR_NO_SUCH_DESTINATION */
   deleteDestination(key: ServiceKey, destination: DestinationKey): void {
-    const service = this.#registry.get(this.#name(key));
+    const service = this.#registry.get(serviceName(key));
     const { address, text, port } = destinationName(service, destination);
     this.#registry.deleteDestination(this.#registry.destination(service, address, port, text));
-  }
-
-  #name(key: ServiceKey): ServiceName {
-    const name = serviceName(key);
-    if (name.protocol === PROTO_SCTP)
-      throw new DirectorError('ERR_UNSUPPORTED', 'protocol: SCTP is not supported', {
-        option: 'protocol',
-        value: 'sctp',
-      });
-    return name;
   }
 
   /** For DR and tunnels under an address service the port cannot be changed: it is the service's. */
@@ -523,7 +512,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
 
   /** @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE */
   service(key: ServiceKey): ServiceEntry {
-    return serviceEntry(this.#registry.get(this.#name(key)));
+    return serviceEntry(this.#registry.get(serviceName(key)));
   }
 
   /** All connections and templates, in no order. */

@@ -13,6 +13,7 @@ import type { Family } from './address.ts';
 import type { Connections } from './conntrack/connections.ts';
 import { MASQ } from './conntrack/forward-method.ts';
 import { CONTROL, FLAGS, FWD_MASK, META, N_CONTROL, NOOUTPUT } from './conntrack/layout.ts';
+import { SCTP_CLOSED } from './conntrack/sctp-state.ts';
 import { INPUT, OUTPUT, TCP_CLOSE, TCP_FIN_WAIT, TCP_TIME_WAIT } from './conntrack/tcp-state.ts';
 import { countIn, countOut, type Datapath, type DatapathListener } from './datapath.ts';
 import type { FrameBatch } from './devices/device.ts';
@@ -40,7 +41,8 @@ import * as icmpv6 from './packet/icmpv6.ts';
 import * as ipv4 from './packet/ipv4.ts';
 import * as ipv6 from './packet/ipv6.ts';
 import { BURST } from './packet/pool.ts';
-import { ACK, RST, SYN } from './packet/tcp.ts';
+import { CHUNK_ABORT, CHUNK_INIT } from './packet/sctp.ts';
+import { RST, SYN } from './packet/tcp.ts';
 import type { FirewallMarks } from './services/marks.ts';
 import type { Registry } from './services/registry.ts';
 import { LEAVE, NOT_OURS, SCHEDULED, Scheduling } from './services/schedule.ts';
@@ -376,6 +378,7 @@ export class Pipeline implements Datapath {
     const { packet } = this;
     if (!packet.hasPorts) return false;
     if (packet.protocol === ipv4.PROTO_TCP && (packet.tcpFlags & RST) !== 0) return false;
+    if (packet.protocol === ipv4.PROTO_SCTP && packet.sctpChunk === CHUNK_ABORT) return false;
     return this.registry.hasMasqServer(packet.family, packet.protocol, packet.address, SRC, packet.sourcePort);
   }
 
@@ -446,13 +449,15 @@ function icmpProtocol(family: Family): number {
 
 /** Whether the packet asks for a new connection. */
 function opensConnection(packet: Packet): boolean {
-  return packet.protocol === ipv4.PROTO_TCP && (packet.tcpFlags & (SYN | ACK | RST)) === SYN;
+  if (packet.protocol === ipv4.PROTO_TCP) return (packet.tcpFlags & SYN) !== 0;
+  return packet.protocol === ipv4.PROTO_SCTP && packet.sctpChunk === CHUNK_INIT;
 }
 
 /** Whether a connection is over, by `conn_reuse_mode`: 0 never, bit 0 in TIME_WAIT and CLOSE, bit 1 in FIN_WAIT too. */
 function isOver(rows: Int32Array, row: number, mode: number): boolean {
   if (mode === 0 || rows[row + CONTROL] !== 0) return false;
   const state = rows[row + META] >>> 24;
+  if (((rows[row + META] >>> 16) & 0xff) === ipv4.PROTO_SCTP) return state === SCTP_CLOSED;
   if (state === TCP_TIME_WAIT || state === TCP_CLOSE) return true;
   return (mode & 2) !== 0 && state === TCP_FIN_WAIT && (rows[row + FLAGS] & NOOUTPUT) !== 0;
 }

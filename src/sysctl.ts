@@ -31,6 +31,8 @@ export class SysctlValues {
   schedule_icmp = 0;
   /** 3 uses the stricter TCP state table. */
   secure_tcp = 0;
+  /** Let any SCTP packet open a connection, not just an INIT. */
+  sloppy_sctp = 0;
   /** Let any TCP packet open a connection, not just a SYN. */
   sloppy_tcp = 0;
 }

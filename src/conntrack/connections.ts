@@ -4,7 +4,8 @@
  */
 import { type Family, type Words, wordsOf } from '../address.ts';
 import type { Packet } from '../packet/dissect.ts';
-import { PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
+import { PROTO_SCTP, PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
+import { NO_CHUNK } from '../packet/sctp.ts';
 import type { Destination } from '../services/destination.ts';
 import { seconds } from '../ticks.ts';
 import { MASQ } from './forward-method.ts';
@@ -29,6 +30,7 @@ import {
   TIMEOUT,
 } from './layout.ts';
 import type { ProtocolTimeouts } from './protocols.ts';
+import { nextSctpState, SCTP_ESTABLISHED } from './sctp-state.ts';
 import { ConnectionTable } from './table.ts';
 import { INPUT, INPUT_ONLY, isActive, NORMAL_TABLE, nextTcpState, OUTPUT, TCP_ESTABLISHED } from './tcp-state.ts';
 import { UDP_NORMAL } from './udp-state.ts';
@@ -178,25 +180,40 @@ export class Connections {
     } else if (protocol === PROTO_UDP) {
       rows[row + TIMEOUT] = this.#timeouts.udp[UDP_NORMAL];
       if (direction === OUTPUT) this.#assure(row);
+    } else if (protocol === PROTO_SCTP && packet.sctpChunk !== NO_CHUNK) {
+      this.#trackSctp(row, direction, packet.sctpChunk);
     }
   }
 
   #trackTcp(row: number, direction: number, tcpFlags: number): void {
+    const state = this.table.rows[row + META] >>> 24;
+    const next = nextTcpState(this.tcpTable, this.#seenFrom(row, direction), state, tcpFlags);
+    this.#enter(row, state, next, isActive(next), next === TCP_ESTABLISHED);
+    this.table.rows[row + TIMEOUT] = this.#timeouts.tcp[next];
+  }
+
+  #trackSctp(row: number, direction: number, chunk: number): void {
+    const state = this.table.rows[row + META] >>> 24;
+    const next = nextSctpState(this.#seenFrom(row, direction), state, chunk);
+    this.#enter(row, state, next, next === SCTP_ESTABLISHED, next === SCTP_ESTABLISHED);
+    this.table.rows[row + TIMEOUT] = this.#timeouts.sctp[next];
+  }
+
+  /** The direction, with INPUT-ONLY for requests of a connection whose replies do not come by; a reply ends that. */
+  #seenFrom(row: number, direction: number): number {
     const { rows } = this.table;
-    const meta = rows[row + META];
-    const flags = rows[row + FLAGS];
-    if ((flags & NOOUTPUT) !== 0) {
-      if (direction === INPUT) direction = INPUT_ONLY;
-      else rows[row + FLAGS] = flags & ~NOOUTPUT;
-    }
-    const state = meta >>> 24;
-    const next = nextTcpState(this.tcpTable, direction, state, tcpFlags);
-    if (next !== state) {
-      rows[row + META] = (next << 24) | (meta & 0xffffff);
-      this.#setActive(row, isActive(next));
-      if (next === TCP_ESTABLISHED) this.#assure(row);
-    }
-    rows[row + TIMEOUT] = this.#timeouts.tcp[next];
+    if ((rows[row + FLAGS] & NOOUTPUT) === 0) return direction;
+    if (direction === INPUT) return INPUT_ONLY;
+    rows[row + FLAGS] &= ~NOOUTPUT;
+    return direction;
+  }
+
+  #enter(row: number, state: number, next: number, active: boolean, established: boolean): void {
+    if (next === state) return;
+    const { rows } = this.table;
+    rows[row + META] = (next << 24) | (rows[row + META] & 0xffffff);
+    this.#setActive(row, active);
+    if (established) this.#assure(row);
   }
 
   /** Lets a connection count as active or inactive. */

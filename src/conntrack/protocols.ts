@@ -1,7 +1,8 @@
-import { PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
+import { PROTO_SCTP, PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
 import type { Timeouts } from '../services/config.ts';
 import { seconds, TICKS_PER_SECOND } from '../ticks.ts';
 import { FLAGS, META, TEMPLATE, TEMPLATE_ASSURED } from './layout.ts';
+import { SCTP_STATE_NAMES, sctpTimeouts } from './sctp-state.ts';
 import { TCP_ESTABLISHED, TCP_FIN_WAIT, TCP_STATE_NAMES, tcpTimeouts } from './tcp-state.ts';
 import { UDP_NORMAL, UDP_STATE_NAMES, udpTimeouts } from './udp-state.ts';
 
@@ -9,6 +10,7 @@ import { UDP_NORMAL, UDP_STATE_NAMES, udpTimeouts } from './udp-state.ts';
 export class ProtocolTimeouts {
   readonly tcp: Int32Array = tcpTimeouts();
   readonly udp: Int32Array = udpTimeouts();
+  readonly sctp: Int32Array = sctpTimeouts();
 
   /** The three of `--set`, in seconds. */
   get(): Timeouts {
@@ -37,6 +39,8 @@ export function stateName(rows: Int32Array, row: number): string {
       return TCP_STATE_NAMES[state];
     case PROTO_UDP:
       return UDP_STATE_NAMES[state];
+    case PROTO_SCTP:
+      return SCTP_STATE_NAMES[state];
     default:
       return 'NONE';
   }

@@ -79,7 +79,8 @@ export function rewriteEnd(view: DataView, packet: Packet, end: number, to: Word
       break;
     }
     case ipv4.PROTO_SCTP:
-      writeSctpChecksum(view, transport, packet.length - packet.headerLength);
+      // The addresses are no part of it, so it only changes with the port.
+      if (toPort !== fromPort) writeSctpChecksum(view, transport, packet.length - packet.headerLength);
       break;
   }
   return true;

@@ -7,6 +7,7 @@ import type { Family } from '../address.ts';
 import { checksum } from './checksum.ts';
 import * as ipv4 from './ipv4.ts';
 import * as ipv6 from './ipv6.ts';
+import * as sctp from './sctp.ts';
 import * as tcp from './tcp.ts';
 
 /** Index of the source address in {@link Packet.address}. */
@@ -36,6 +37,8 @@ export class Packet {
   destinationPort = 0;
   /** TCP flags; 0 where the TCP header is not whole. */
   tcpFlags = 0;
+  /** Type of an SCTP packet's leading chunk; NO_CHUNK (-1) without one. */
+  sctpChunk = -1;
   /** Whether the ports are there. */
   hasPorts = false;
   /** Whether the whole fixed part of the transport header is there. */
@@ -74,6 +77,7 @@ export function dissectTransport(packet: Packet, view: DataView, available: numb
   packet.sourcePort = 0;
   packet.destinationPort = 0;
   packet.tcpFlags = 0;
+  packet.sctpChunk = sctp.NO_CHUNK;
   packet.hasPorts = false;
   packet.hasTransport = false;
   if (!hasPortNumbers(protocol) || (packet.fragment & ipv4.OFFSET_MASK) !== 0 || available < 4) return;
@@ -83,6 +87,7 @@ export function dissectTransport(packet: Packet, view: DataView, available: numb
   if (available < transportHeader(protocol)) return;
   packet.hasTransport = true;
   if (protocol === ipv4.PROTO_TCP) packet.tcpFlags = tcp.flags(view, at);
+  else if (protocol === ipv4.PROTO_SCTP) packet.sctpChunk = sctp.leadingChunk(view, at, available);
 }
 
 /**

@@ -101,3 +101,22 @@ export function writeChunkHeader(view: DataView, at: number, type: number, flags
   view.setUint8(at + CHUNK_FLAGS, flags);
   view.setUint16(at + CHUNK_LENGTH, length);
 }
+
+/** {@link leadingChunk} of a packet without a whole chunk header. */
+export const NO_CHUNK = -1;
+
+/**
+ * The type of the first chunk of the packet at `at`, of which `length` bytes are there; an ABORT that follows a COOKIE
+ * ECHO or COOKIE ACK counts as first (RFC 9260 section 3.3.7 lets it be bundled behind them).
+ */
+export function leadingChunk(view: DataView, at: number, length: number): number {
+  const chunk = at + SCTP_HEADER;
+  const end = at + length;
+  if (chunk + CHUNK_HEADER > end) return NO_CHUNK;
+  const type = chunkType(view, chunk);
+  if (type !== CHUNK_COOKIE_ECHO && type !== CHUNK_COOKIE_ACK) return type;
+  const size = chunkLength(view, chunk);
+  const next = chunk + ((size + 3) & ~3);
+  const aborts = size >= CHUNK_HEADER && next + CHUNK_HEADER <= end && chunkType(view, next) === CHUNK_ABORT;
+  return aborts ? CHUNK_ABORT : type;
+}

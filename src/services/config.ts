@@ -57,7 +57,7 @@ export interface DestinationOptions {
   readonly method?: ForwardMethod;
   /** 0 .. 2147483647; 0 takes no new connections. Default 1. */
   readonly weight?: number;
-  /** No new connections from this many on (`-x`), 0 .. 65535; 0 is no limit. */
+  /** No new connections from this many on (`-x`), 0 .. 2147483647; 0 is no limit. */
   readonly upperThreshold?: number;
   /** New connections again below this many (`-y`). */
   readonly lowerThreshold?: number;

@@ -233,24 +233,24 @@ export class Registry {
       destination = new Destination(id, service, address.family, address.words, text, port);
       this.destinations[id] = destination;
     }
-    this.#update(destination, settings);
+    this.#update(destination, settings, true);
     service.destinations.unshift(destination);
     service.scheduler?.added?.(destination);
     return destination;
   }
 
   editDestination(destination: Destination, settings: DestinationSettings): void {
-    this.#update(destination, settings);
+    this.#update(destination, settings, false);
     destination.service.scheduler?.updated?.(destination);
   }
 
-  #update(destination: Destination, settings: DestinationSettings): void {
+  #update(destination: Destination, settings: DestinationSettings, adding: boolean): void {
     if (settings.upperThreshold === 0 || settings.upperThreshold > destination.upperThreshold) {
       destination.overloaded = false;
     }
     destination.method = settings.method;
     destination.weight = settings.weight;
-    if (settings.weight !== 0) destination.lastWeight = settings.weight;
+    if (adding || settings.weight !== 0) destination.lastWeight = settings.weight;
     destination.upperThreshold = settings.upperThreshold;
     destination.lowerThreshold = settings.lowerThreshold;
     destination.tunnelType = settings.tunnelType;

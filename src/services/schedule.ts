@@ -8,7 +8,8 @@ import { BYPASS } from '../conntrack/forward-method.ts';
 import { ONE_PACKET, TEMPLATE, TIMEOUT } from '../conntrack/layout.ts';
 import type { Datapath } from '../datapath.ts';
 import { DST, type Packet, SRC } from '../packet/dissect.ts';
-import { PROTO_IP, PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
+import { PROTO_IP, PROTO_SCTP, PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
+import { CHUNK_ABORT, CHUNK_INIT, NO_CHUNK } from '../packet/sctp.ts';
 import { RST, SYN } from '../packet/tcp.ts';
 import type { ScheduledPacket } from '../schedulers/scheduler.ts';
 import { seconds } from '../ticks.ts';
@@ -56,6 +57,11 @@ export class Scheduling implements ScheduledPacket {
     if (!aboutIcmp && protocol === PROTO_TCP) {
       if ((packet.tcpFlags & RST) !== 0) return NOT_OURS;
       if ((packet.tcpFlags & SYN) === 0 && dp.sysctl.sloppy_tcp === 0) return NOT_OURS;
+    }
+    if (!aboutIcmp && protocol === PROTO_SCTP) {
+      if (packet.sctpChunk === NO_CHUNK) return V.SHORT_TRANSPORT;
+      if (packet.sctpChunk === CHUNK_ABORT) return NOT_OURS;
+      if (packet.sctpChunk !== CHUNK_INIT && dp.sysctl.sloppy_sctp === 0) return NOT_OURS;
     }
     const virtualAt = aboutIcmp ? SRC : DST;
     const virtualPort = aboutIcmp ? packet.sourcePort : packet.destinationPort;

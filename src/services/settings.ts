@@ -202,8 +202,8 @@ export function destinationSettings(options: DestinationOptions): DestinationSet
   object('options', options);
   const tunnel = options.tunnel ?? {};
   object('tunnel', tunnel);
-  const upperThreshold = integer('upperThreshold', options.upperThreshold, 0, 65535, 0);
-  const lowerThreshold = integer('lowerThreshold', options.lowerThreshold, 0, 65535, 0);
+  const upperThreshold = integer('upperThreshold', options.upperThreshold, 0, MAX_INT, 0);
+  const lowerThreshold = integer('lowerThreshold', options.lowerThreshold, 0, MAX_INT, 0);
   if (lowerThreshold > upperThreshold) {
     throw invalidOption('lowerThreshold', lowerThreshold, `at most upperThreshold (${upperThreshold})`);
   }
