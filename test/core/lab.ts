@@ -79,7 +79,7 @@ export class Lab {
   /** @param options what differs from the usual; the interfaces are always eth0 and eth1. */
   constructor(options: Partial<DirectorOptions> = {}) {
     this.devices = Object.fromEntries(
-      ['eth0', 'eth1'].map((name) => [name, new MemoryDevice({ name, mac: MACS[name]!, capacity: 4096 })]),
+      ['eth0', 'eth1'].map((name) => [name, new MemoryDevice({ name, mac: MACS[name]!, capacity: 256 })]),
     );
     for (const device of Object.values(this.devices)) {
       device.onTransmit = (frame) => this.#sent.push({ dev: device.name, frame, text: textOf(frame) });
