@@ -9,6 +9,7 @@ import type { IcmpLimit } from './host/icmp.ts';
 import type { Reassembly } from './host/reassembly.ts';
 import type { Wire } from './host/wire.ts';
 import type { Packet } from './packet/dissect.ts';
+import type { Defence } from './services/defence.ts';
 import type { Destination } from './services/destination.ts';
 import type { FirewallMarks } from './services/marks.ts';
 import type { Registry } from './services/registry.ts';
@@ -33,6 +34,7 @@ export interface Datapath {
   readonly connections4: Connections;
   readonly connections6: Connections;
   readonly sysctl: SysctlValues;
+  readonly defence: Defence;
   /** Counters of the director as a whole. */
   readonly stats: Stats;
   readonly listener: DatapathListener;

@@ -7,6 +7,7 @@ import { type Address, formatAddress, inPrefix, linkLocal, type Words } from './
 import type { Clock } from './clock.ts';
 import { type Configuration, configure, type DirectorOptions } from './configuration.ts';
 import { type ConnectionObserver, Connections } from './conntrack/connections.ts';
+import { DropEntry, dropUnavailable } from './conntrack/drop-entry.ts';
 import { MASQ, TUNNEL } from './conntrack/forward-method.ts';
 import { ProtocolTimeouts } from './conntrack/protocols.ts';
 import { NORMAL_TABLE, SECURE_TABLE } from './conntrack/tcp-state.ts';
@@ -27,7 +28,7 @@ import type { Control } from './ipvsadm/control.ts';
 import { type IpvsadmResult, ipvsadm } from './ipvsadm/ipvsadm.ts';
 import { connectionEntry, destinationEntry, serviceEntry } from './listing.ts';
 import { dissectIpv4, dissectIpv6, SRC } from './packet/dissect.ts';
-import { source as ipv4Source, PROTO_SCTP } from './packet/ipv4.ts';
+import { source as ipv4Source } from './packet/ipv4.ts';
 import { readSource as readIpv6Source } from './packet/ipv6.ts';
 import { BURST, FramePool } from './packet/pool.ts';
 import { type PassedHandler, Pipeline } from './pipeline.ts';
@@ -44,9 +45,10 @@ import type {
   ServiceOptions,
   Timeouts,
 } from './services/config.ts';
+import { Defence } from './services/defence.ts';
 import { FirewallMarks } from './services/marks.ts';
 import { Registry } from './services/registry.ts';
-import type { Service } from './services/service.ts';
+import { type Service, SVC_ONEPACKET } from './services/service.ts';
 import {
   destinationName,
   destinationSettings,
@@ -122,6 +124,8 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
   readonly #startMs: number;
   readonly #timeouts = new ProtocolTimeouts();
   readonly #sysctlValues = new SysctlValues();
+  readonly #defence = new Defence(this.#sysctlValues);
+  readonly #dropEntry: DropEntry;
   readonly #registry: Registry;
   readonly #host: Host;
   readonly #wire: Wire;
@@ -137,6 +141,8 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
   #nextEstimateMs = 0;
   #nextTrashMs = 0;
   #continuing = false;
+  /** Servers were removed, and `expire_nodest_conn` says that their connections end with them. */
+  #serversRemoved = false;
 
   /** @throws DirectorError ERR_INVALID_OPTION */
   constructor(options: DirectorOptions) {
@@ -145,8 +151,9 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     this.#configuration = configuration;
     this.#clock = configuration.clock;
     this.#startMs = this.#clock.now();
-    this.sysctl = new Sysctl(this.#sysctlValues, () => this.#applySysctl());
+    this.sysctl = new Sysctl(this.#sysctlValues, () => this.#updateDefence());
 
+    this.#dropEntry = new DropEntry(configuration.random);
     const schedulers = new Map(SCHEDULERS);
     for (const factory of configuration.schedulers) schedulers.set(factory.name, factory);
     this.#known = { scheduler: (name) => schedulers.get(name), engine: () => false };
@@ -188,6 +195,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
       connections4: this.#connections4,
       connections6: this.#connections6,
       sysctl: this.#sysctlValues,
+      defence: this.#defence,
       listener: { noServer: (service) => this.#emitNoDestination(service) },
     });
     this.#pipeline.forwarding = configuration.forwarding;
@@ -281,14 +289,20 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     const elapsedMs = this.#elapsedMs();
     const tick = this.#tick();
     this.#pipeline.tick = tick;
+    const everySecond = elapsedMs >= this.#nextSecondMs;
     for (const connections of [this.#connections4, this.#connections6]) {
       if (!connections.advance(tick, EXPIRE_BUDGET)) this.#advanceSoon();
+      if (this.#serversRemoved) dropUnavailable(connections);
+      if (everySecond && this.#defence.dropEntry) this.#dropEntries(connections, tick);
     }
-    if (elapsedMs >= this.#nextSecondMs) {
+    this.#serversRemoved = false;
+    if (everySecond) {
       this.#nextSecondMs += SECOND_MS;
       this.#host.neighbours.advance(tick);
       this.#reassembly.advance(tick, (fragment) => this.#withPacket(fragment, tellReassemblyTimeout));
       this.#registry.tick();
+      this.#host.advance(tick);
+      this.#updateDefence();
     }
     if (elapsedMs >= this.#nextEstimateMs) {
       this.#nextEstimateMs += ESTIMATE_PERIOD_MS;
@@ -424,6 +438,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
 
   #delete(service: Service): void {
     this.#registry.deleteService(service);
+    this.#endConnectionsOfRemoved();
     if (!this.#configuration.claimVips || service.fwmark !== 0) return;
     for (const other of this.#registry.services()) if (other.address === service.address) return;
     this.#host.disclaim(service);
@@ -473,6 +488,11 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     const service = this.#registry.get(serviceName(key));
     const { address, text, port } = destinationName(service, destination);
     this.#registry.deleteDestination(this.#registry.destination(service, address, port, text));
+    this.#endConnectionsOfRemoved();
+  }
+
+  #endConnectionsOfRemoved(): void {
+    if (this.#sysctlValues.expire_nodest_conn !== 0) this.#serversRemoved = true;
   }
 
   /** For DR and tunnels under an address service the port cannot be changed: it is the service's. */
@@ -500,10 +520,20 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     return this.#timeouts.get();
   }
 
-  #applySysctl(): void {
-    const table = this.#sysctlValues.secure_tcp === 3 ? SECURE_TABLE : NORMAL_TABLE;
-    this.#connections4.tcpTable = table;
-    this.#connections6.tcpTable = table;
+  /** Lets the defences against overload follow the tunables and the fill of the connection tables. */
+  #updateDefence(): void {
+    const tables = [this.#connections4.table, this.#connections6.table];
+    this.#defence.update(Math.min(...tables.map((table) => table.capacity - table.size)));
+    const tcpTable = this.#defence.secureTcp ? SECURE_TABLE : NORMAL_TABLE;
+    this.#connections4.tcpTable = tcpTable;
+    this.#connections6.tcpTable = tcpTable;
+  }
+
+  #dropEntries(connections: Connections, tick: number): void {
+    this.#dropEntry.run(connections, tick, (row) => {
+      const service = connections.destinationOf(row)?.service;
+      return service !== undefined && (service.flags & SVC_ONEPACKET) !== 0;
+    });
   }
 
   services(): ServiceEntry[] {
@@ -584,6 +614,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
         if (this.listenerCount('connectionExpired') > 0)
           this.emit('connectionExpired', connectionEntry(connections, row, this.#tick()));
       },
+      held: () => {},
       overloadChanged: (destination) => {
         if (this.listenerCount('destinationOverload') === 0) return;
         this.emit('destinationOverload', serviceEntry(destination.service), destinationEntry(destination));

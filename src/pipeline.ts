@@ -19,10 +19,12 @@ import { countIn, countOut, type Datapath, type DatapathListener } from './datap
 import type { FrameBatch } from './devices/device.ts';
 import { receiveArp } from './host/arp.ts';
 import { tellNoRoute, tellPortUnreachable, tellTooBig, tellTtlExceeded } from './host/errors.ts';
+import type { Groups } from './host/groups.ts';
 import type { Host } from './host/host.ts';
 import { answerEcho, type IcmpLimit, isHostAddress } from './host/icmp.ts';
 import { answerEcho6 } from './host/icmpv6.ts';
 import type { Interface, Port } from './host/interface.ts';
+import { OPTIONS_FINE, receiveOptions } from './host/ip-options.ts';
 import { isDiscovery, receiveNdp } from './host/ndp.ts';
 import type { Neighbour } from './host/neighbours.ts';
 import { FRAGMENT_BAD, FRAGMENT_KEPT, type Reassembly } from './host/reassembly.ts';
@@ -43,10 +45,12 @@ import * as ipv6 from './packet/ipv6.ts';
 import { BURST } from './packet/pool.ts';
 import { CHUNK_ABORT, CHUNK_INIT } from './packet/sctp.ts';
 import { RST, SYN } from './packet/tcp.ts';
+import type { Defence } from './services/defence.ts';
 import type { FirewallMarks } from './services/marks.ts';
 import type { Registry } from './services/registry.ts';
 import { LEAVE, NOT_OURS, SCHEDULED, Scheduling } from './services/schedule.ts';
 import { Stats } from './services/stats.ts';
+import type { SyncMaster } from './sync/master.ts';
 import type { SysctlValues } from './sysctl.ts';
 import { V, VERDICT_NAMES } from './verdicts.ts';
 
@@ -65,6 +69,7 @@ export interface PipelineParts {
   readonly connections4: Connections;
   readonly connections6: Connections;
   readonly sysctl: SysctlValues;
+  readonly defence: Defence;
   readonly listener: DatapathListener;
 }
 
@@ -82,6 +87,7 @@ export class Pipeline implements Datapath {
   readonly connections4: Connections;
   readonly connections6: Connections;
   readonly sysctl: SysctlValues;
+  readonly defence: Defence;
   readonly listener: DatapathListener;
   readonly stats: Stats = new Stats();
   readonly packet: Packet = new Packet();
@@ -95,6 +101,12 @@ export class Pipeline implements Datapath {
   /** Whether packets for others are routed. */
   forwarding = false;
   onPassed: PassedHandler | null = null;
+  /** Multicast groups that are listened to; null for none. */
+  groups: Groups | null = null;
+  /** Tells backups of connections; null while no sync master runs. */
+  syncMaster: SyncMaster | null = null;
+  /** False while packets from clients are left alone (`backup_only`). */
+  balancing = true;
 
   readonly #scheduling = new Scheduling();
   readonly #incoming: FrameBatch & { lengths: Int32Array };
@@ -112,6 +124,7 @@ export class Pipeline implements Datapath {
     this.connections4 = parts.connections4;
     this.connections6 = parts.connections6;
     this.sysctl = parts.sysctl;
+    this.defence = parts.defence;
     this.listener = parts.listener;
     const { pool } = parts.wire;
     this.view = pool.view;
@@ -194,7 +207,8 @@ export class Pipeline implements Datapath {
     const { address } = packet;
     if (host.isOwn(4, address, DST)) {
       if (!isHostAddress(address[SRC]) || host.isOwn(4, address, SRC)) return V.MARTIAN;
-      return this.#localIn();
+      const options = this.#options4();
+      return options === OPTIONS_FINE ? this.#localIn() : options;
     }
     const to = address[DST];
     const toGroup = to >>> 28 === 0xe;
@@ -202,10 +216,17 @@ export class Pipeline implements Datapath {
     // A host that has no address yet may speak to everybody (DHCP).
     if (!isHostAddress(address[SRC]) && !(address[SRC] === 0 && toAll)) return V.MARTIAN;
     if (host.isOwn(4, address, SRC)) return V.MARTIAN;
+    if (toGroup && this.groups?.wants(packet)) return this.#toGroup(this.groups);
     if (toGroup || toAll) return this.#passOver(V.NOT_WANTED);
     if (!isHostAddress(to)) return V.MARTIAN;
     if (!packet.toHost) return this.#passOver(V.NOT_WANTED);
-    return this.forwarding ? this.#forward() : this.#passOver(V.NOT_FORWARDING);
+    if (!this.forwarding) return this.#passOver(V.NOT_FORWARDING);
+    const options = this.#options4();
+    return options === OPTIONS_FINE ? this.#forward() : options;
+  }
+
+  #options4(): number {
+    return this.packet.headerLength === ipv4.IPV4_HEADER ? OPTIONS_FINE : receiveOptions(this);
   }
 
   #ipv6(on: Interface, at: number, available: number): number {
@@ -217,11 +238,18 @@ export class Pipeline implements Datapath {
     if (packet.protocol === ipv4.PROTO_ICMPV6 && (toGroup || host.isOwn(6, address, DST)) && this.#isDiscovery()) {
       return receiveNdp(this, on) ? V.NDP : V.BAD_NDP;
     }
-    if (toGroup) return this.#passOver(V.NOT_WANTED);
     if (host.isOwn(6, address, SRC)) return V.MARTIAN;
+    if (toGroup && this.groups?.wants(packet)) return this.#toGroup(this.groups);
+    if (toGroup) return this.#passOver(V.NOT_WANTED);
     if (host.isOwn(6, address, DST)) return this.#localIn();
     if (!packet.toHost) return this.#passOver(V.NOT_WANTED);
     return this.forwarding ? this.#forward() : this.#passOver(V.NOT_FORWARDING);
+  }
+
+  /** A packet to a multicast group that is listened to. */
+  #toGroup(groups: Groups): number {
+    const whole = this.#reassemble(FOR_US);
+    return whole === PASS ? groups.receive(this) : whole;
   }
 
   /** Whether the ICMPv6 packet at hand is about neighbours or routers. Those never come in fragments (RFC 6980). */
@@ -255,7 +283,7 @@ export class Pipeline implements Datapath {
       const connections = this.#connections();
       const reply = this.#reply(connections);
       if (reply !== PASS) return reply === V.REPLY ? this.#up() : reply;
-      if (packet.toHost) {
+      if (packet.toHost && this.balancing) {
         const verdict = this.#request(connections);
         if (verdict === V.LOCAL) this.#up();
         if (verdict !== NOT_OURS) return verdict;
@@ -284,7 +312,7 @@ export class Pipeline implements Datapath {
       const verdict = (four ? respondRelated4 : respondRelated6)(this, connections, row);
       return verdict === PASS ? this.#up() : verdict;
     }
-    if (packet.toHost) {
+    if (packet.toHost && this.balancing) {
       const verdict = (four ? receiveRelated4 : receiveRelated6)(this, connections, this.#scheduling);
       if (verdict === V.LOCAL) this.#up();
       if (verdict !== NOT_OURS) return verdict;
@@ -342,9 +370,11 @@ export class Pipeline implements Datapath {
     const { packet } = this;
     const four = packet.family === 4;
     const connections = this.#connections();
-    const related = (four ? receiveRelated4 : receiveRelated6)(this, connections, this.#scheduling);
-    if (related === V.LOCAL) this.#up();
-    if (related !== NOT_OURS) return related;
+    if (this.balancing) {
+      const related = (four ? receiveRelated4 : receiveRelated6)(this, connections, this.#scheduling);
+      if (related === V.LOCAL) this.#up();
+      if (related !== NOT_OURS) return related;
+    }
     const message = packet.ip + packet.headerLength;
     const end = packet.ip + packet.length;
     const row = (four ? lookupOutRelated4 : lookupOutRelated6)(this, connections, message, end);
@@ -412,7 +442,8 @@ export class Pipeline implements Datapath {
     countIn(this, connections.destinationOf(row), packet.length);
     connections.track(row, INPUT, packet);
     const verdict = transmit(this, connections, row);
-    connections.countPacket(row);
+    const packets = connections.countPacket(row);
+    if (this.syncMaster !== null) this.syncMaster.packet(connections, row, packets, tick);
     connections.finish(row, tick);
     return verdict;
   }

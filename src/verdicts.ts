@@ -17,6 +17,8 @@ const VERDICTS = {
   REPLY: "a NAT server's reply, sent to its client",
   /** An ICMP error about a connection, to the server or client it concerns. */
   RELATED: 'an ICMP error about a connection, sent on',
+  /** An ICMP error about one of the director's own tunnel packets, put into the client's words. */
+  TUNNEL_ERROR: 'an ICMP error about a tunnel packet, told to the client',
   /** Not for a service: routed. */
   FORWARDED: 'routed as by any router',
   ARP: 'ARP',
@@ -24,6 +26,10 @@ const VERDICTS = {
   ECHO: 'an ICMP echo request, answered',
   /** A connection to a port of the director's that nobody serves: refused with a TCP reset or an ICMP error. */
   REJECTED: 'for a port or protocol nobody serves here, refused',
+  /** A message from a sync master. */
+  SYNC: 'a sync message, for the backup daemon',
+  /** A router or switch asks which multicast groups are listened to. */
+  GROUP: 'a question for multicast groups, answered',
   /** Given to the user's handler. */
   HANDED_OVER: "given to the user's handler",
   /** Waits for the datagram's other fragments, or repeats one that waits. */
@@ -36,6 +42,7 @@ const VERDICTS = {
   BAD_ARP: 'dropped: not ARP for IPv4 over Ethernet',
   BAD_NDP: 'dropped: neighbour discovery that is not to be trusted',
   BAD_HEADER: 'dropped: an IP header that cannot be',
+  SOURCE_ROUTE: 'dropped: the sender wants to choose the route',
   MARTIAN: 'dropped: an address that cannot be on the wire',
   BAD_FRAGMENT: 'dropped: a fragment that does not fit the others',
   NOT_FORWARDING: 'dropped: for another host, and forwarding is off',
@@ -45,11 +52,11 @@ const VERDICTS = {
   NO_NEIGHBOUR: 'dropped: too many neighbours are being asked for',
   NO_SERVER: 'dropped: the service has no server for it',
   SERVER_GONE: 'dropped: its server was removed',
+  UNKNOWN_SERVER: 'dropped: of a synced tunnel connection whose server is not known here',
   TABLE_FULL: 'dropped: the connection table is full',
   OVERLOAD: 'dropped: defence against overload (drop_packet)',
   SHORT_TRANSPORT: 'dropped: its transport header is not whole',
   BAD_CHECKSUM: 'dropped: a wrong transport or ICMP checksum',
-  UNKNOWN_TUNNEL: 'dropped: an ICMP error about a tunnel packet, used up',
   NOT_WANTED: 'dropped: for the director itself, and nobody wants it',
 } as const;
 

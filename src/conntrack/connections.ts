@@ -15,6 +15,7 @@ import {
   DEST,
   EXPIRES,
   FLAGS,
+  FWD_MASK,
   IN_PKTS,
   INACTIVE,
   MARK,
@@ -25,6 +26,7 @@ import {
   NOOUTPUT,
   ONE_PACKET,
   PORTS,
+  SYNCED,
   TEMPLATE,
   TEMPLATE_ASSURED,
   TIMEOUT,
@@ -45,6 +47,8 @@ const HELD_TICKS = seconds(60);
 export interface ConnectionObserver {
   created(connections: Connections, row: number): void;
   expired(connections: Connections, row: number): void;
+  /** A connection's time was over, but others hang on it: it was given another minute. */
+  held(connections: Connections, row: number, tick: number): void;
   /** A destination went over its upper threshold or came back below the lower one. */
   overloadChanged(destination: Destination): void;
 }
@@ -117,14 +121,65 @@ export class Connections {
     rows[row + FLAGS] = flags;
     rows[row + DEST] = NO_DESTINATION;
     if (destination !== null) this.bind(row, destination);
+    this.#start(row, tick);
+    return row;
+  }
+
+  /**
+   * Makes a connection or template that a sync master told of. Its server may be unknown here: then it is used by its
+   * address alone, until {@link bind} ties it to a destination.
+   * @param words the client's, the virtual and the server's address, four words each.
+   * @param flags connection flags, SYNCED among them.
+   * @returns its row, or 0 when the table is full.
+   */
+  createSynced(
+    protocol: number,
+    words: Words,
+    clientPort: number,
+    virtualPort: number,
+    destination: Destination | null,
+    serverPort: number,
+    flags: number,
+    mark: number,
+    tick: number,
+  ): number {
+    const { table } = this;
+    const { rows, width } = table;
+    const row = table.allocate();
+    if (row === 0) return 0;
+    rows[row + PORTS] = (clientPort << 16) | virtualPort;
+    rows[row + META] = (protocol << 16) | serverPort;
+    rows[row + MARK] = mark;
+    for (let i = 0; i < width; i++) {
+      rows[row + CADDR + i] = words[i];
+      rows[row + table.vaddr + i] = words[4 + i];
+      rows[row + table.daddr + i] = words[8 + i];
+    }
+    rows[row + FLAGS] = flags;
+    rows[row + DEST] = NO_DESTINATION;
+    if (destination !== null) this.bind(row, destination);
+    this.#start(row, tick);
+    return row;
+  }
+
+  /** Lets a new row's time begin and, unless it is for one packet, be found. */
+  #start(row: number, tick: number): void {
+    const { rows } = this.table;
     rows[row + TIMEOUT] = NEW_TICKS;
     rows[row + EXPIRES] = (tick + NEW_TICKS) | 0;
-    if ((flags & ONE_PACKET) === 0) {
-      table.hash(row);
+    if ((rows[row + FLAGS] & ONE_PACKET) === 0) {
+      this.table.hash(row);
       this.#wheel.insert(row);
     }
     this.#observer.created(this, row);
-    return row;
+  }
+
+  /** Takes a connection's state and timeout over from a sync master. */
+  adopt(row: number, state: number, timeout: number, tick: number): void {
+    const { rows } = this.table;
+    rows[row + META] = (state << 24) | (rows[row + META] & 0xffffff);
+    rows[row + TIMEOUT] = timeout;
+    this.restart(row, tick);
   }
 
   /** Ties a connection to its destination: forward method, address, counts, threshold. */
@@ -133,11 +188,16 @@ export class Connections {
     for (let i = 0; i < width; i++) rows[row + daddr + i] = destination.words[i];
     rows[row + DEST] = destination.id;
     destination.references++;
-    let flags = rows[row + FLAGS] | destination.method | INACTIVE;
+    let flags = rows[row + FLAGS];
+    // The destination decides the method; whether a connection from a sync master is active, the master knew.
+    if ((flags & SYNCED) !== 0) flags &= ~(FWD_MASK | NOOUTPUT);
+    if ((flags & SYNCED) === 0 || (flags & TEMPLATE) !== 0) flags |= INACTIVE;
+    flags |= destination.method;
     if (destination.method !== MASQ) flags |= NOOUTPUT;
     rows[row + FLAGS] = flags;
     if ((flags & TEMPLATE) !== 0) destination.persistConns++;
-    else destination.inactConns++;
+    else if ((flags & INACTIVE) !== 0) destination.inactConns++;
+    else destination.activeConns++;
     const { upperThreshold } = destination;
     if (upperThreshold !== 0 && !destination.overloaded && totalConns(destination) >= upperThreshold) {
       destination.overloaded = true;
@@ -212,12 +272,12 @@ export class Connections {
     if (next === state) return;
     const { rows } = this.table;
     rows[row + META] = (next << 24) | (rows[row + META] & 0xffffff);
-    this.#setActive(row, active);
+    this.setActive(row, active);
     if (established) this.#assure(row);
   }
 
   /** Lets a connection count as active or inactive. */
-  #setActive(row: number, active: boolean): void {
+  setActive(row: number, active: boolean): void {
     const { rows } = this.table;
     const flags = rows[row + FLAGS];
     if (((flags & INACTIVE) === 0) === active) return;
@@ -263,6 +323,7 @@ export class Connections {
       rows[row + TIMEOUT] = HELD_TICKS;
       rows[row + EXPIRES] = (tick + HELD_TICKS) | 0;
       this.#wheel.insert(row);
+      this.#observer.held(this, row, tick);
       return;
     }
     this.destroy(row);

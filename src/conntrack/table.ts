@@ -214,6 +214,18 @@ export class ConnectionTable {
     if ((rows[row + FLAGS] & NO_CPORT) !== 0) this.withoutClientPort--;
   }
 
+  /** How many hash buckets there are. */
+  get buckets(): number {
+    return this.#heads.length;
+  }
+
+  /** The rows of one hash bucket. */
+  bucketRows(bucket: number): number[] {
+    const found: number[] = [];
+    for (let row = this.#heads[bucket]; row !== 0; row = this.rows[row + NEXT]) found.push(row);
+    return found;
+  }
+
   #bucketOfRow(row: number): number {
     const { rows } = this;
     return this.#bucket((rows[row + META] >>> 16) & 0xff, rows, row + CADDR, rows[row + PORTS] >>> 16);

@@ -4,6 +4,7 @@
  */
 import { type Address, type Family, maskWords, type Prefix, sameAddress, type Words, wordsOf } from '../address.ts';
 import type { Destination } from '../services/destination.ts';
+import { seconds } from '../ticks.ts';
 import { AddressMap } from './address-map.ts';
 import type { Interface, OwnAddress } from './interface.ts';
 import type { Neighbour, Neighbours } from './neighbours.ts';
@@ -15,7 +16,20 @@ export interface Hop {
   readonly neighbour: Neighbour | null;
   /** The address that the director itself sends from on that way. */
   readonly source: Words;
+  /** The longest packet that passes all the way, as far as is known, in bytes. */
+  readonly mtu: number;
 }
+
+/** What was learned about the way to one address. */
+interface PathMtu {
+  readonly mtu: number;
+  readonly expires: number;
+}
+
+/** How long a path MTU is believed. */
+const PATH_MTU_TICKS = seconds(600);
+/** Less than this is not believed: the packets are sent in fragments of this size (Linux's min_pmtu). */
+const MIN_PATH_MTU = 552;
 
 export class Host {
   readonly interfaces: Interface[] = [];
@@ -25,6 +39,8 @@ export class Host {
   readonly #routes4 = new RouteTable();
   readonly #routes6 = new RouteTable();
   readonly #neighbours: Neighbours;
+  /** What was learned from ICMP, by address. */
+  readonly #pathMtus = new Map<string, PathMtu>();
   /** By destination id. */
   #hops: (Hop | undefined)[] = [];
 
@@ -126,9 +142,55 @@ export class Host {
     const neighbour = own ? null : this.nextHop(family, words, 0);
     const source = own ? words : this.sourceFor(family, words, 0);
     if ((neighbour === null && !own) || source === null) return null;
-    const hop = { neighbour, source };
+    const mtu = Math.min(neighbour?.interface.mtu ?? 65535, this.#pathMtus.get(destination.address)?.mtu ?? 65535);
+    const hop = { neighbour, source, mtu };
     this.#hops[destination.id] = hop;
     return hop;
+  }
+
+  /** The way to an address that is no destination's; null when there is none. The same object every time. */
+  hopTo(family: Family, words: Words, at: number): Hop | null {
+    const hop = this.#hopTo;
+    if (this.isOwn(family, words, at)) {
+      hop.neighbour = null;
+      return hop;
+    }
+    hop.neighbour = this.nextHop(family, words, at);
+    hop.source = this.sourceFor(family, words, at) ?? hop.source;
+    hop.mtu = hop.neighbour?.interface.mtu ?? 0;
+    return hop.neighbour === null ? null : hop;
+  }
+
+  readonly #hopTo: { neighbour: Neighbour | null; source: Words; mtu: number } = {
+    neighbour: null,
+    source: new Int32Array(4),
+    mtu: 0,
+  };
+
+  /**
+   * A router on the way to a destination said that packets may be at most `mtu` bytes long there.
+   * @returns the path MTU to report to senders. The first time that is still the old one: Linux tells it from the route
+   *   it has at hand, which is renewed with the next packet.
+   */
+  learnPathMtu(destination: Destination, mtu: number, tick: number): number {
+    const hop = this.hopOf(destination);
+    if (hop === null) return mtu;
+    const known = this.#pathMtus.has(destination.address);
+    if (mtu < hop.mtu) {
+      const believed = Math.max(mtu, Math.min(hop.mtu, MIN_PATH_MTU));
+      this.#pathMtus.set(destination.address, { mtu: believed, expires: (tick + PATH_MTU_TICKS) | 0 });
+      this.#changed();
+    }
+    return known ? (this.hopOf(destination)?.mtu ?? mtu) : hop.mtu;
+  }
+
+  /** Forgets path MTUs that were learned long ago; called about every second. */
+  advance(tick: number): void {
+    for (const [address, { expires }] of this.#pathMtus) {
+      if (((expires - tick) | 0) > 0) continue;
+      this.#pathMtus.delete(address);
+      this.#changed();
+    }
   }
 
   /** A destination's id is free for another: forget the way to it. */

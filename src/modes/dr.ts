@@ -6,6 +6,6 @@ import { PASS, passes, sendPacket } from './outgoing.ts';
 
 export function transmitRoute(dp: Datapath, hop: Hop): number {
   if (hop.neighbour === null) return V.LOCAL;
-  const verdict = passes(dp, hop.neighbour.interface.mtu, false);
+  const verdict = passes(dp, hop.mtu, false);
   return verdict === PASS ? sendPacket(dp, hop, V.ROUTE) : verdict;
 }

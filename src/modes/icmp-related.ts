@@ -12,8 +12,9 @@ import * as icmp from '../packet/icmp.ts';
 import * as ipv4 from '../packet/ipv4.ts';
 import { NOT_OURS, SCHEDULED, type Scheduling } from '../services/schedule.ts';
 import { V } from '../verdicts.ts';
-import { PASS, passes, sendPacket } from './outgoing.ts';
+import { hopOf, PASS, passes, sendPacket } from './outgoing.ts';
 import { transmit } from './transmit.ts';
+import { NO_TUNNEL, receiveTunnelError, TUNNEL_UNKNOWN } from './tunnel-errors.ts';
 
 /** Whether errors of this type are matched to connections. */
 function concernsConnections(type: number): boolean {
@@ -86,6 +87,10 @@ export function receiveRelated4(dp: Datapath, connections: Connections, scheduli
   const end = packet.ip + packet.length;
   if (message + icmp.ICMP_HEADER > end) return V.SHORT_TRANSPORT;
   if (!concernsConnections(icmp.icmpType(view, message))) return NOT_OURS;
+  if (dp.host.isOwn(4, packet.address, DST)) {
+    const verdict = receiveTunnelError(dp, connections, message, end);
+    if (verdict !== NO_TUNNEL) return verdict === TUNNEL_UNKNOWN ? NOT_OURS : verdict;
+  }
   if (!readInner4(inner, view, message, end)) return NOT_OURS;
   let row = connections.table.lookupIn(
     inner.protocol,
@@ -120,10 +125,10 @@ function sendRelated4(dp: Datapath, connections: Connections, row: number, messa
     connections.countPacket(row);
     return verdict;
   }
-  const hop = destination === null ? null : dp.host.hopOf(destination);
+  const hop = hopOf(dp, connections, row, destination);
   if (hop === null) return V.NO_ROUTE;
   if (hop.neighbour !== null) {
-    const verdict = passes(dp, hop.neighbour.interface.mtu, true);
+    const verdict = passes(dp, hop.mtu, true);
     if (verdict !== PASS) return verdict;
   }
   const server = rows[row + table.daddr];

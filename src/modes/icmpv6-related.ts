@@ -13,7 +13,7 @@ import { OFFSET_MASK, PROTO_ICMPV6 } from '../packet/ipv4.ts';
 import * as ipv6 from '../packet/ipv6.ts';
 import { NOT_OURS, SCHEDULED, type Scheduling } from '../services/schedule.ts';
 import { V } from '../verdicts.ts';
-import { PASS, passes, sendPacket } from './outgoing.ts';
+import { hopOf, PASS, passes, sendPacket } from './outgoing.ts';
 import { transmit } from './transmit.ts';
 
 /** Reads the packet that the error at `message` is about; false when there is none that IPVS balances. */
@@ -99,10 +99,10 @@ function sendRelated6(dp: Datapath, connections: Connections, row: number): numb
     connections.countPacket(row);
     return verdict;
   }
-  const hop = destination === null ? null : dp.host.hopOf(destination);
+  const hop = hopOf(dp, connections, row, destination);
   if (hop === null) return V.NO_ROUTE;
   if (hop.neighbour !== null) {
-    const verdict = passes(dp, hop.neighbour.interface.mtu, true);
+    const verdict = passes(dp, hop.mtu, true);
     if (verdict !== PASS) return verdict;
   }
   ipv6.setDestination(view, packet.ip, rows, row + table.daddr);

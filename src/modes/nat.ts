@@ -16,7 +16,7 @@ export function transmitMasq(dp: Datapath, connections: Connections, row: number
   const { rows } = table;
   if ((rows[row + FLAGS] & NO_CPORT) !== 0) connections.fillClientPort(row, dp.packet.sourcePort);
   if (hop.neighbour !== null) {
-    const verdict = passes(dp, hop.neighbour.interface.mtu, false);
+    const verdict = passes(dp, hop.mtu, false);
     if (verdict !== PASS) return verdict;
   }
   if (!rewriteEnd(dp.view, dp.packet, DESTINATION, rows, row + table.daddr, rows[row + META] & 0xffff)) {

@@ -1,11 +1,13 @@
 /**
  * What all forward methods have in common on the way out: time to live, and what fits (kernel behaviour: ip_vs_xmit.c).
  */
+import type { Connections } from '../conntrack/connections.ts';
 import type { Datapath } from '../datapath.ts';
 import { tellTooBig, tellTtlExceeded } from '../host/errors.ts';
 import type { Hop } from '../host/host.ts';
 import * as ipv4 from '../packet/ipv4.ts';
 import * as ipv6 from '../packet/ipv6.ts';
+import type { Destination } from '../services/destination.ts';
 import { V } from '../verdicts.ts';
 
 /** The packet may go on. */
@@ -53,6 +55,18 @@ function passes6(dp: Datapath, mtu: number): number {
   return PASS;
 }
 
+/** The way to a connection's server. One that a sync master told of may have a server that is no destination here. */
+export function hopOf(
+  dp: Datapath,
+  connections: Connections,
+  row: number,
+  destination: Destination | null,
+): Hop | null {
+  if (destination !== null) return dp.host.hopOf(destination);
+  const { rows, daddr } = connections.table;
+  return dp.host.hopTo(connections.family, rows, row + daddr);
+}
+
 /** The longest packet to send: what the interface takes, or less for one that came in smaller fragments. */
 export function sendLimit(dp: Datapath, mtu: number): number {
   const { largestFragment } = dp.packet;
@@ -63,6 +77,6 @@ export function sendLimit(dp: Datapath, mtu: number): number {
 export function sendPacket(dp: Datapath, hop: Hop, verdict: number): number {
   const neighbour = hop.neighbour!;
   const { packet } = dp;
-  dp.wire.sendIp(packet.family, packet.ip, packet.length, neighbour, sendLimit(dp, neighbour.interface.mtu), dp.tick);
+  dp.wire.sendIp(packet.family, packet.ip, packet.length, neighbour, sendLimit(dp, hop.mtu), dp.tick);
   return verdict;
 }

@@ -8,6 +8,7 @@ import { V } from '../verdicts.ts';
 import { transmitBypass } from './bypass.ts';
 import { transmitRoute } from './dr.ts';
 import { transmitMasq } from './nat.ts';
+import { hopOf } from './outgoing.ts';
 import { transmitTunnel } from './tun.ts';
 
 /** Sends the packet at hand to its connection's server by the connection's forward method. */
@@ -17,8 +18,8 @@ export function transmit(dp: Datapath, connections: Connections, row: number): n
   if (method === BYPASS) return transmitBypass(dp);
   if (method === LOCAL) return V.LOCAL;
   const destination = connections.destinationOf(row);
-  const hop = destination === null ? null : dp.host.hopOf(destination);
-  if (hop === null || destination === null) {
+  const hop = hopOf(dp, connections, row, destination);
+  if (hop === null) {
     tellHostUnreachable(dp);
     return V.NO_ROUTE;
   }
@@ -28,7 +29,7 @@ export function transmit(dp: Datapath, connections: Connections, row: number): n
     case MASQ:
       return transmitMasq(dp, connections, row, hop);
     case TUNNEL:
-      return transmitTunnel(dp, destination, hop);
+      return destination === null ? V.UNKNOWN_SERVER : transmitTunnel(dp, destination, hop);
     default:
       return V.NO_ROUTE;
   }

@@ -61,7 +61,7 @@ export function transmitTunnel(dp: Datapath, destination: Destination, hop: Hop)
   const inner4 = packet.family === 4;
   const shim = shimLength(destination);
   const header = outer4 ? ipv4.IPV4_HEADER : ipv6.IPV6_HEADER;
-  const mtu = neighbour.interface.mtu - header - shim;
+  const mtu = hop.mtu - header - shim;
   if (mtu < (inner4 ? MIN_MTU4 : ipv6.IPV6_MIN_MTU)) return V.TOO_BIG;
   const discoverMtu = dp.sysctl.pmtu_disc !== 0;
   const verdict = passes(dp, mtu, !discoverMtu);
@@ -83,7 +83,7 @@ export function transmitTunnel(dp: Datapath, destination: Destination, hop: Hop)
   }
   if (destination.tunnelType === TUNNEL_GUE) writeGue(dp, destination, outer, outer + header, length - header);
   else if (destination.tunnelType === TUNNEL_GRE) writeGre(dp, destination, outer + header, inner4);
-  dp.wire.sendIp(destination.family, outer, length, neighbour, sendLimit(dp, neighbour.interface.mtu), dp.tick);
+  dp.wire.sendIp(destination.family, outer, length, neighbour, sendLimit(dp, hop.mtu), dp.tick);
   return V.TUNNEL;
 }
 

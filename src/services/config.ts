@@ -6,6 +6,7 @@
 import type { Family } from '../address.ts';
 import type { ForwardMethod } from '../conntrack/forward-method.ts';
 import type { SchedulerFactory } from '../schedulers/scheduler.ts';
+import type { SyncTransport } from '../sync/transport.ts';
 import type { RateSnapshot, StatsSnapshot } from './stats.ts';
 
 export type ServiceProtocol = 'tcp' | 'udp' | 'sctp';
@@ -157,7 +158,12 @@ export interface DaemonOptions {
   readonly mcastPort?: number;
   /** Default 1. */
   readonly mcastTtl?: number;
+  /**
+   * Carries the messages instead of `mcastInterface`, on which they go as Linux sends them: a UDP socket of the machine's
+   * (`UdpTransport`), or one's own.
+   */
+  readonly transport?: SyncTransport;
 }
 
 /** A running sync daemon: {@link DaemonOptions} with every default filled in. */
-export type DaemonEntry = Required<DaemonOptions>;
+export type DaemonEntry = Required<Omit<DaemonOptions, 'transport'>>;

@@ -49,6 +49,8 @@ export class Destination {
   available = true;
   /** At its upper threshold: gets no new connections until it falls below the lower one. */
   overloaded = false;
+  /** Grows from one added destination to the next. */
+  sequence = 0;
   /** How many connections and templates refer to it: while there are any, it is kept although it was deleted. */
   references = 0;
   readonly stats: Stats = new Stats();

@@ -2,7 +2,7 @@
  * The services and their real servers, found the way the kernel finds them (kernel behaviour: ip_vs_ctl.c).
  */
 import { type Address, type Family, sameAddress, type Words, wordsOf } from '../address.ts';
-import { MASQ } from '../conntrack/forward-method.ts';
+import { MASQ, TUNNEL } from '../conntrack/forward-method.ts';
 import { DirectorError } from '../errors.ts';
 import { PROTO_TCP } from '../packet/ipv4.ts';
 import type { SchedulerContext, SchedulerFactory } from '../schedulers/scheduler.ts';
@@ -42,6 +42,7 @@ export class Registry {
   readonly #context: SchedulerContext;
   readonly #observer: RegistryObserver;
   #nextServiceId = 0;
+  #nextSequence = 0;
   /** How many services there are on port 0, and on port 21: only then are the extra look-ups worth making. */
   #anyPort = 0;
   #ftp = 0;
@@ -122,6 +123,28 @@ export class Registry {
     return service;
   }
 
+  /**
+   * The tunnel destination with this address and tunnel port (0 for all but GUE): the one added last, if there are
+   * several.
+   */
+  findTunnel(family: Family, words: Words, tunnelPort: number): Destination | null {
+    let found: Destination | null = null;
+    for (const service of this.services()) {
+      for (const destination of service.destinations) {
+        if (
+          destination.method === TUNNEL &&
+          destination.family === family &&
+          destination.tunnelPort === tunnelPort &&
+          sameAddress(wordsOf(family), destination.words, 0, words, 0) &&
+          (found === null || destination.sequence > found.sequence)
+        ) {
+          found = destination;
+        }
+      }
+    }
+    return found;
+  }
+
   /** Whether there is a NAT server with this address and port, of a service of this protocol. */
   hasMasqServer(family: Family, protocol: number, words: Words, at: number, port: number): boolean {
     for (const service of this.services()) {
@@ -136,6 +159,39 @@ export class Registry {
           return true;
         }
       }
+    }
+    return false;
+  }
+
+  /**
+   * The destination of a connection that a sync master told of, or null (kernel behaviour: ip_vs_find_dest). The key is
+   * the connection's: a firewall-mark service's servers are known by port 0 unless it is NAT.
+   * @param virtualAt where the virtual address is in `words`; the server's is at `serverAt`.
+   */
+  findDestination(
+    family: Family,
+    fwmark: number,
+    protocol: number,
+    words: Words,
+    virtualAt: number,
+    virtualPort: number,
+    serverAt: number,
+    serverPort: number,
+    method: number,
+  ): Destination | null {
+    const service = this.find(family, fwmark, protocol, words, virtualAt, virtualPort);
+    if (service === null) return null;
+    const port = fwmark !== 0 && method !== MASQ ? 0 : serverPort;
+    return (
+      serverAmong(service.destinations, family, words, serverAt, port) ??
+      serverAmong(service.destinations, family, words, serverAt, port ^ serverPort)
+    );
+  }
+
+  /** Whether any service has a server of another family than its own. */
+  hasMixedFamilies(): boolean {
+    for (const { family, destinations } of this.services()) {
+      if (destinations.some((destination) => destination.family !== family)) return true;
     }
     return false;
   }
@@ -233,6 +289,7 @@ export class Registry {
       destination = new Destination(id, service, address.family, address.words, text, port);
       this.destinations[id] = destination;
     }
+    destination.sequence = this.#nextSequence++;
     this.#update(destination, settings, true);
     service.destinations.unshift(destination);
     service.scheduler?.added?.(destination);
@@ -298,6 +355,21 @@ function isAt(destination: Destination, address: Address, port: number): boolean
     destination.family === address.family &&
     sameAddress(4, destination.words, 0, address.words, 0)
   );
+}
+
+function serverAmong(
+  destinations: readonly Destination[],
+  family: Family,
+  words: Words,
+  at: number,
+  port: number,
+): Destination | null {
+  const width = wordsOf(family);
+  for (const destination of destinations) {
+    const { port: ownPort, family: ownFamily, words: ownWords } = destination;
+    if (ownPort === port && ownFamily === family && sameAddress(width, ownWords, 0, words, at)) return destination;
+  }
+  return null;
 }
 
 function sameKey(a: Service, b: Service): boolean {

@@ -43,7 +43,6 @@ export class Scheduling implements ScheduledPacket {
 
   readonly #network: Words = new Int32Array(4);
   readonly #markWords: Words = new Int32Array(4);
-  #dropCountdown = 0;
 
   /**
    * Finds the packet's service and makes a connection for it.
@@ -68,7 +67,7 @@ export class Scheduling implements ScheduledPacket {
     const service = dp.registry.find(packet.family, mark, protocol, packet.address, virtualAt, virtualPort);
     this.service = service;
     if (service === null) return NOT_OURS;
-    if (this.#dropped(dp)) return V.OVERLOAD;
+    if (dp.defence.dropsNext()) return V.OVERLOAD;
 
     this.#fill(packet, aboutIcmp);
     const clientAt = aboutIcmp ? DST : SRC;
@@ -88,14 +87,6 @@ export class Scheduling implements ScheduledPacket {
     }
     if (result !== LEAVE) return result;
     return this.#leave(dp, service, packet, connections, virtualPort, aboutIcmp, mark);
-  }
-
-  /** Defence against overload: whether this new connection is the one in so many that is dropped. */
-  #dropped(dp: Datapath): boolean {
-    if (dp.sysctl.drop_packet !== 3) return false;
-    if (--this.#dropCountdown > 0) return false;
-    this.#dropCountdown = dp.sysctl.am_droprate;
-    return true;
   }
 
   #fill(packet: Packet, inverse: boolean): void {
