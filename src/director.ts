@@ -16,6 +16,7 @@ import type { Device } from './devices/device.ts';
 import { DirectorError, invalidOption } from './errors.ts';
 import { sendArpRequest } from './host/arp.ts';
 import { tellHostUnreachable, tellReassemblyTimeout } from './host/errors.ts';
+import { Groups } from './host/groups.ts';
 import { Host } from './host/host.ts';
 import { IcmpLimit } from './host/icmp.ts';
 import { Interface, type Port } from './host/interface.ts';
@@ -37,6 +38,8 @@ import type { SchedulerContext } from './schedulers/scheduler.ts';
 import type {
   ConnectionEntry,
   DaemonEntry,
+  DaemonOptions,
+  DaemonRole,
   DestinationEntry,
   DestinationKey,
   DestinationOptions,
@@ -58,6 +61,9 @@ import {
   serviceSettings,
 } from './services/settings.ts';
 import { ESTIMATE_PERIOD_MS, type RateSnapshot, type StatsSnapshot } from './services/stats.ts';
+import { type SyncCounters, SyncDaemons } from './sync/daemons.ts';
+import { GroupTransport } from './sync/group.ts';
+import type { SyncTransport } from './sync/transport.ts';
 import { Sysctl, SysctlValues } from './sysctl.ts';
 import { TICK_MS } from './ticks.ts';
 import { VERDICT_NAMES, type VerdictName } from './verdicts.ts';
@@ -93,6 +99,8 @@ export interface DirectorCounters {
   readonly lost: number;
   /** Packets dropped while they waited for a neighbour's MAC address. */
   readonly neighbourDrops: number;
+  /** What the sync daemons have sent and received. */
+  readonly sync: SyncCounters;
   /** What became of the frames read, by the names of {@link VERDICT_TEXTS}. */
   readonly verdicts: Readonly<Record<VerdictName, number>>;
 }
@@ -133,6 +141,8 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
   readonly #connections4: Connections;
   readonly #connections6: Connections;
   readonly #pipeline: Pipeline;
+  readonly #groups: Groups;
+  readonly #sync: SyncDaemons;
   readonly #lines: Line[] = [];
   readonly #known: Known;
   #stopTimer: (() => void) | null = null;
@@ -199,6 +209,18 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
       listener: { noServer: (service) => this.#emitNoDestination(service) },
     });
     this.#pipeline.forwarding = configuration.forwarding;
+    this.#groups = new Groups(this.#wire);
+    this.#pipeline.groups = this.#groups;
+    this.#sync = new SyncDaemons({
+      pipeline: this.#pipeline,
+      registry: this.#registry,
+      connections4: this.#connections4,
+      connections6: this.#connections6,
+      timeouts: this.#timeouts,
+      sysctl: this.#sysctlValues,
+      transport: (name) => this.#syncTransport(name),
+      tick: () => this.#tick(),
+    });
   }
 
   // ---- Life -------------------------------------------------------------------------------------------------------
@@ -234,6 +256,8 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     if (this.#state === 'stopped') return;
     this.#state = 'stopped';
     this.#stopTimer?.();
+    this.#sync.close();
+    this.#wire.flush();
     for (const line of this.#lines) line.port.device.close();
   }
 
@@ -255,6 +279,10 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
         read += frames;
         if (frames === BURST) more = true;
       }
+    }
+    if (read > 0) {
+      this.#sync.afterBurst(tick);
+      this.#wire.flush();
     }
     if (more) this.#continueSoon();
     return read;
@@ -289,6 +317,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     const elapsedMs = this.#elapsedMs();
     const tick = this.#tick();
     this.#pipeline.tick = tick;
+    this.#sync.advance(tick);
     const everySecond = elapsedMs >= this.#nextSecondMs;
     for (const connections of [this.#connections4, this.#connections6]) {
       if (!connections.advance(tick, EXPIRE_BUDGET)) this.#advanceSoon();
@@ -467,6 +496,9 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     if (address.family !== service.family && settings.method !== TUNNEL) {
       throw invalidOption('destination.address', text, "of the service's family: only tunnels may differ");
     }
+    if (address.family !== service.family && this.#sync.entries().length > 0) {
+      throw invalidOption('destination.address', text, "of the service's family: a sync daemon runs");
+    }
     if (!this.#isHost(address)) throw invalidOption('destination.address', text, 'the address of a host');
     this.#registry.addDestination(service, address, port, text, settings);
   }
@@ -573,6 +605,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
       sent: this.#wire.sent,
       lost: this.#wire.lost,
       neighbourDrops: this.#host.neighbours.dropped,
+      sync: this.#sync.counters,
       verdicts: Object.fromEntries(VERDICT_NAMES.map((name, i) => [name, verdicts[i]])) as Record<VerdictName, number>,
     };
   }
@@ -588,18 +621,33 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     return ipvsadm(this, commandLine, stdin);
   }
 
-  /** @throws DirectorError ERR_UNSUPPORTED */
-  startDaemon(): void {
-    throw new DirectorError('ERR_UNSUPPORTED', 'the sync daemon is not supported');
+  // ---- Sync daemons -----------------------------------------------------------------------------------------------
+
+  /**
+   * Starts to tell other directors of connections (`master`), or to take over what a master tells (`backup`). Both may
+   * run.
+   * @throws DirectorError ERR_DAEMON_RUNNING, ERR_INVALID_OPTION
+   */
+  startDaemon(options: DaemonOptions): void {
+    this.#sync.start(options);
+    this.#wire.flush();
   }
 
-  /** @throws DirectorError ERR_NO_DAEMON */
-  stopDaemon(): void {
-    throw new DirectorError('ERR_NO_DAEMON', 'no daemon is running');
+  /** @throws DirectorError ERR_NO_DAEMON, ERR_INVALID_OPTION */
+  stopDaemon(role: DaemonRole): void {
+    this.#sync.stop(role);
+    this.#wire.flush();
   }
 
   daemons(): DaemonEntry[] {
-    return [];
+    return this.#sync.entries();
+  }
+
+  #syncTransport(name: string | undefined): SyncTransport {
+    const on = name === undefined ? this.#host.interfaces[0] : this.#host.interfaces.find((one) => one.name === name);
+    if (on === undefined) throw invalidOption('mcastInterface', name, 'the name of an interface');
+    const { random } = this.#configuration;
+    return new GroupTransport(on, { wire: this.#wire, groups: this.#groups, random, tick: () => this.#tick() });
   }
 
   // ---- Events -----------------------------------------------------------------------------------------------------
@@ -607,6 +655,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
   #observer(): ConnectionObserver {
     return {
       created: (connections, row) => {
+        this.#sync.created(connections, row);
         if (this.listenerCount('connectionCreated') > 0)
           this.emit('connectionCreated', connectionEntry(connections, row, this.#tick()));
       },
@@ -614,7 +663,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
         if (this.listenerCount('connectionExpired') > 0)
           this.emit('connectionExpired', connectionEntry(connections, row, this.#tick()));
       },
-      held: () => {},
+      held: (connections, row, tick) => this.#sync.held(connections, row, tick),
       overloadChanged: (destination) => {
         if (this.listenerCount('destinationOverload') === 0) return;
         this.emit('destinationOverload', serviceEntry(destination.service), destinationEntry(destination));

@@ -13,5 +13,17 @@ export type { Destination } from './services/destination.ts';
 export type { MarkRule } from './services/marks.ts';
 export type { Service } from './services/service.ts';
 export type { RateSnapshot, StatsSnapshot } from './services/stats.ts';
+export type { SyncBackupCounters } from './sync/backup.ts';
+export type { SyncCounters } from './sync/daemons.ts';
+export type { SyncMasterCounters } from './sync/master.ts';
+export { SYNC_REFUSAL_TEXTS, SYNC_REFUSALS, type SyncRefusal } from './sync/message.ts';
+export { UdpTransport, type UdpTransportOptions } from './sync/socket.ts';
+export type {
+  SyncEndpoint,
+  SyncReceive,
+  SyncReceiver,
+  SyncSender,
+  SyncTransport,
+} from './sync/transport.ts';
 export type { Sysctl, SysctlName } from './sysctl.ts';
 export { VERDICT_NAMES, VERDICT_TEXTS, type VerdictName } from './verdicts.ts';

@@ -105,8 +105,8 @@ export class Pipeline implements Datapath {
   groups: Groups | null = null;
   /** Tells backups of connections; null while no sync master runs. */
   syncMaster: SyncMaster | null = null;
-  /** False while packets from clients are left alone (`backup_only`). */
-  balancing = true;
+  /** Whether a sync backup runs: with `backup_only` packets from clients are left alone then. */
+  isBackup = false;
 
   readonly #scheduling = new Scheduling();
   readonly #incoming: FrameBatch & { lengths: Int32Array };
@@ -246,6 +246,11 @@ export class Pipeline implements Datapath {
     return this.forwarding ? this.#forward() : this.#passOver(V.NOT_FORWARDING);
   }
 
+  /** Whether requests are left to another director, which this one backs up (`backup_only`). */
+  #standsBy(): boolean {
+    return this.sysctl.backup_only !== 0 && this.isBackup;
+  }
+
   /** A packet to a multicast group that is listened to. */
   #toGroup(groups: Groups): number {
     const whole = this.#reassemble(FOR_US);
@@ -283,7 +288,7 @@ export class Pipeline implements Datapath {
       const connections = this.#connections();
       const reply = this.#reply(connections);
       if (reply !== PASS) return reply === V.REPLY ? this.#up() : reply;
-      if (packet.toHost && this.balancing) {
+      if (packet.toHost && !this.#standsBy()) {
         const verdict = this.#request(connections);
         if (verdict === V.LOCAL) this.#up();
         if (verdict !== NOT_OURS) return verdict;
@@ -312,7 +317,7 @@ export class Pipeline implements Datapath {
       const verdict = (four ? respondRelated4 : respondRelated6)(this, connections, row);
       return verdict === PASS ? this.#up() : verdict;
     }
-    if (packet.toHost && this.balancing) {
+    if (packet.toHost && !this.#standsBy()) {
       const verdict = (four ? receiveRelated4 : receiveRelated6)(this, connections, this.#scheduling);
       if (verdict === V.LOCAL) this.#up();
       if (verdict !== NOT_OURS) return verdict;
@@ -370,7 +375,7 @@ export class Pipeline implements Datapath {
     const { packet } = this;
     const four = packet.family === 4;
     const connections = this.#connections();
-    if (this.balancing) {
+    if (!this.#standsBy()) {
       const related = (four ? receiveRelated4 : receiveRelated6)(this, connections, this.#scheduling);
       if (related === V.LOCAL) this.#up();
       if (related !== NOT_OURS) return related;

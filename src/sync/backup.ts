@@ -27,7 +27,7 @@ import type { Registry } from '../services/registry.ts';
 import type { SysctlValues } from '../sysctl.ts';
 import { seconds } from '../ticks.ts';
 import { CLIENT, SERVER, SyncConnection, VIRTUAL } from './connection.ts';
-import { R, readMessage, SYNC_REFUSALS, type SyncReader, type SyncRefusal } from './message.ts';
+import { FINE, R, readMessage, SYNC_REFUSALS, type SyncReader, type SyncRefusal } from './message.ts';
 import type { SyncNotes } from './notes.ts';
 import type { SyncReceiver } from './transport.ts';
 
@@ -106,36 +106,42 @@ export class SyncBackup implements SyncReader {
   }
 
   take(): void {
+    const reason = this.#apply();
+    if (reason === FINE) this.#connections++;
+    else this.refuse(reason);
+  }
+
+  #apply(): number {
     const { connection } = this;
     const flags = (connection.flags & ACCEPTED_FLAGS) | SYNCED;
     const isTemplate = (flags & TEMPLATE) !== 0;
     const state = isTemplate ? 0 : connection.state;
     if (!isTemplate) {
       const states = stateCount(connection.protocol);
-      if (states === 0) return this.refuse(R.PROTOCOL);
-      if (state >= states) return this.refuse(R.STATE);
+      if (states === 0) return R.PROTOCOL;
+      if (state >= states) return R.STATE;
     }
-    if ((flags & FWD_MASK) > BYPASS) return this.refuse(R.METHOD);
+    if ((flags & FWD_MASK) > BYPASS) return R.METHOD;
     const hasNoPort = isTemplate || (flags & NO_CPORT) !== 0;
-    if ((connection.clientPort === 0) !== hasNoPort) return this.refuse(R.CLIENT_PORT);
-    if (connection.engineData !== '') return this.refuse(R.ENGINE);
+    if ((connection.clientPort === 0) !== hasNoPort) return R.CLIENT_PORT;
+    if (connection.engineData !== '') return R.ENGINE;
 
     const notes = connection.family === 4 ? this.#notes4 : this.#notes6;
     const { connections } = notes;
     let row = this.#find(connections, isTemplate);
     if (row !== 0 && !isTemplate && !this.#hasSameServer(connections, row)) {
-      if ((flags & INACTIVE) !== 0) return this.refuse(R.REPLACED);
+      if ((flags & INACTIVE) !== 0) return R.REPLACED;
       connections.expireNow(row, this.#tick);
       row = 0;
     }
     if (row !== 0) this.#update(connections, row, flags);
     else row = this.#create(connections, flags);
-    if (row === 0) return this.refuse(R.TABLE_FULL);
+    if (row === 0) return R.TABLE_FULL;
 
     connections.table.rows[row + IN_PKTS] = this.#sysctl.sync_threshold;
     notes.states[notes.place(row)] = state;
     connections.adopt(row, state, this.#timeout(isTemplate, state), this.#tick);
-    this.#connections++;
+    return FINE;
   }
 
   #find(connections: Connections, isTemplate: boolean): number {

@@ -89,7 +89,6 @@ export class SyncDaemons {
     };
     if (role === 'master') this.#startMaster(entry, endpoint, transport);
     else this.#startBackup(entry, endpoint, transport);
-    this.applySysctl();
   }
 
   #startMaster(entry: DaemonEntry, endpoint: SyncEndpoint, transport: SyncTransport): void {
@@ -104,13 +103,14 @@ export class SyncDaemons {
   }
 
   #startBackup(entry: DaemonEntry, endpoint: SyncEndpoint, transport: SyncTransport): void {
-    const { registry, timeouts, sysctl } = this.#parts;
+    const { pipeline, registry, timeouts, sysctl } = this.#parts;
     const [notes4, notes6] = this.#takeNotes();
     const daemon = new SyncBackup(notes4, notes6, registry, timeouts, sysctl, entry.syncId, entry.syncMaxlen);
     daemon.receiver = transport.openReceiver(endpoint, (view, at, length) =>
       daemon.receive(view, at, length, this.#parts.tick()),
     );
     this.#backup = { entry, daemon, channels: endpoint.channels };
+    pipeline.isBackup = true;
   }
 
   /** What masters and backups remember of connections is kept from the first daemon on: a backup may become the master. */
@@ -135,8 +135,8 @@ export class SyncDaemons {
       this.#parts.pipeline.syncMaster = null;
     } else {
       this.#backup = null;
+      this.#parts.pipeline.isBackup = false;
     }
-    this.applySysctl();
   }
 
   /** Stops what runs. */
@@ -150,12 +150,6 @@ export class SyncDaemons {
 
   get counters(): SyncCounters {
     return { master: this.#master?.daemon.counters ?? null, backup: this.#backup?.daemon.counters ?? null };
-  }
-
-  /** A tunable has changed. */
-  applySysctl(): void {
-    const { pipeline, sysctl } = this.#parts;
-    pipeline.balancing = sysctl.backup_only === 0 || this.#backup === null;
   }
 
   /** A row of the connection table is used anew. */

@@ -75,7 +75,10 @@ class GroupSender implements SyncSender {
     this.#parts = parts;
     this.#neighbour = groupNeighbour(on, group.family, group.words);
     const first = Math.floor(parts.random() * EPHEMERAL_PORTS);
-    this.#sourcePorts = Array.from({ length: channels }, (_, i) => FIRST_EPHEMERAL_PORT + ((first + i) % EPHEMERAL_PORTS));
+    this.#sourcePorts = Array.from(
+      { length: channels },
+      (_, i) => FIRST_EPHEMERAL_PORT + ((first + i) % EPHEMERAL_PORTS),
+    );
   }
 
   /** The packet may be sent in fragments: the group's members get no say in how long it is. */

@@ -18,13 +18,7 @@ import {
   TIMEOUT,
 } from '../conntrack/layout.ts';
 import { SCTP_CLOSED, SCTP_ESTABLISHED } from '../conntrack/sctp-state.ts';
-import {
-  TCP_CLOSE,
-  TCP_CLOSE_WAIT,
-  TCP_ESTABLISHED,
-  TCP_FIN_WAIT,
-  TCP_TIME_WAIT,
-} from '../conntrack/tcp-state.ts';
+import { TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_FIN_WAIT, TCP_TIME_WAIT } from '../conntrack/tcp-state.ts';
 import { PROTO_SCTP, PROTO_TCP } from '../packet/ipv4.ts';
 import type { SysctlValues } from '../sysctl.ts';
 import { seconds, TICKS_PER_SECOND } from '../ticks.ts';

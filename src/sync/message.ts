@@ -86,51 +86,61 @@ export const R: Readonly<Record<SyncRefusal, number>> = Object.freeze(
 export interface SyncReader {
   /** The connection to fill in, again and again. */
   readonly connection: SyncConnection;
-  /** {@link connection} is filled in: a connection of version 1, or of version 0 (which carries no mark and no timeout). */
-  take(version: SyncVersion): void;
+  /** {@link connection} is filled in. */
+  take(): void;
   /** The message, or a connection of it, is no good; a number of {@link R}. */
   refuse(reason: number): void;
 }
+
+/** Nothing is wrong; else functions return a reason. */
+export const FINE = -1;
 
 /**
  * Reads the datagram of `length` bytes at `at`. Never throws and never looks beyond its end, whatever it holds.
  * @param syncId only messages of this sync id; 0 for all.
  */
 export function readMessage(view: DataView, at: number, length: number, syncId: number, reader: SyncReader): void {
-  if (length < HEADER_V0) return reader.refuse(R.SHORT);
-  if (view.getUint16(at + 2) !== length) return reader.refuse(R.LENGTH);
-  if (syncId !== 0 && view.getUint8(at + 1) !== syncId) return reader.refuse(R.SYNC_ID);
-  const end = at + length;
-  if (length >= HEADER_V1 && view.getUint8(at) === 0 && view.getUint8(at + 5) === 1 && view.getUint16(at + 6) === 0) {
-    readV1(view, at + HEADER_V1, end, view.getUint8(at + 4), reader);
-  } else {
-    readV0(view, at + HEADER_V0, end, view.getUint8(at), reader);
-  }
+  const reason = readWhole(view, at, length, syncId, reader);
+  if (reason !== FINE) reader.refuse(reason);
 }
 
-function readV1(view: DataView, first: number, end: number, count: number, reader: SyncReader): void {
+/** Reads a datagram up to its end or to the fault that makes the rest of it useless. */
+function readWhole(view: DataView, at: number, length: number, syncId: number, reader: SyncReader): number {
+  if (length < HEADER_V0) return R.SHORT;
+  if (view.getUint16(at + 2) !== length) return R.LENGTH;
+  if (syncId !== 0 && view.getUint8(at + 1) !== syncId) return R.SYNC_ID;
+  const end = at + length;
+  if (length >= HEADER_V1 && view.getUint8(at) === 0 && view.getUint8(at + 5) === 1 && view.getUint16(at + 6) === 0) {
+    return readV1(view, at + HEADER_V1, end, view.getUint8(at + 4), reader);
+  }
+  return readV0(view, at + HEADER_V0, end, view.getUint8(at), reader);
+}
+
+function readV1(view: DataView, first: number, end: number, count: number, reader: SyncReader): number {
   let at = first;
   for (let i = 0; i < count; i++) {
-    if (at + CONNECTION_V1 + 12 > end) return reader.refuse(R.TRUNCATED);
+    if (at + CONNECTION_V1 + 12 > end) return R.TRUNCATED;
     const lengthField = view.getUint16(at + 2);
     const length = lengthField & LENGTH_MASK;
-    if (at + length > end) return reader.refuse(R.TRUNCATED);
-    if (lengthField >>> VERSION_SHIFT !== 0) return reader.refuse(R.VERSION);
+    if (at + length > end) return R.TRUNCATED;
+    if (lengthField >>> VERSION_SHIFT !== 0) return R.VERSION;
     const type = view.getUint8(at);
     const family: Family = (type & TYPE_INET6) !== 0 ? 6 : 4;
-    if (family === 4 && type !== 0) return reader.refuse(R.TYPE);
+    if (family === 4 && type !== 0) return R.TYPE;
     const fixed = CONNECTION_V1 + 12 * wordsOf(family);
-    if (length < fixed) return reader.refuse(R.TRUNCATED);
+    if (length < fixed) return R.TRUNCATED;
 
     const reason = readOptions(view, at + fixed, at + length, reader.connection);
-    if (reason === R.UNKNOWN_OPTION) reader.refuse(reason);
-    else if (reason !== FINE) return reader.refuse(reason);
-    else {
+    if (reason === FINE) {
       readConnectionV1(view, at, family, reader.connection);
-      reader.take(1);
+      reader.take();
+    } else {
+      if (reason !== R.UNKNOWN_OPTION) return reason;
+      reader.refuse(reason);
     }
     at += (length + 3) & ~3;
   }
+  return FINE;
 }
 
 function readConnectionV1(view: DataView, at: number, family: Family, connection: SyncConnection): void {
@@ -150,8 +160,6 @@ function readConnectionV1(view: DataView, at: number, family: Family, connection
     connection.address[SERVER + i] = view.getInt32(at + CONNECTION_V1 + 4 * (2 * width + i));
   }
 }
-
-const FINE = -1;
 
 /** Reads the options of a version 1 connection; {@link FINE} or a reason. */
 function readOptions(view: DataView, first: number, end: number, connection: SyncConnection): number {
@@ -197,7 +205,7 @@ function readText(view: DataView, at: number, length: number): string {
   return text;
 }
 
-function readV0(view: DataView, first: number, end: number, count: number, reader: SyncReader): void {
+function readV0(view: DataView, first: number, end: number, count: number, reader: SyncReader): number {
   const { connection } = reader;
   connection.family = 4;
   connection.mark = 0;
@@ -206,7 +214,7 @@ function readV0(view: DataView, first: number, end: number, count: number, reade
   connection.engineData = '';
   let at = first;
   for (let i = 0; i < count; i++) {
-    if (at + CONNECTION_V0 > end) return reader.refuse(R.TRUNCATED);
+    if (at + CONNECTION_V0 > end) return R.TRUNCATED;
     connection.protocol = view.getUint8(at + 1);
     connection.clientPort = view.getUint16(at + 2);
     connection.virtualPort = view.getUint16(at + 4);
@@ -219,12 +227,13 @@ function readV0(view: DataView, first: number, end: number, count: number, reade
     connection.hasSequences = false;
     at += CONNECTION_V0;
     if ((connection.flags & SEQ_MASK) !== 0) {
-      if (at + SEQUENCES > end) return reader.refuse(R.TRUNCATED);
+      if (at + SEQUENCES > end) return R.TRUNCATED;
       readSequences(view, at, true, connection);
       at += SEQUENCES;
     }
-    reader.take(0);
+    reader.take();
   }
+  return FINE;
 }
 
 /** How many bytes a connection takes in a message of its own kind, without padding in front. */
