@@ -34,6 +34,7 @@ import { readSource as readIpv6Source } from './packet/ipv6.ts';
 import { BURST, FramePool } from './packet/pool.ts';
 import { type PassedHandler, Pipeline } from './pipeline.ts';
 import { SCHEDULERS } from './schedulers/index.ts';
+import { none } from './schedulers/none.ts';
 import type { SchedulerContext } from './schedulers/scheduler.ts';
 import type {
   ConnectionEntry,
@@ -150,6 +151,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
   #nextSecondMs = 0;
   #nextEstimateMs = 0;
   #nextTrashMs = 0;
+  #polling = false;
   #continuing = false;
   /** Servers were removed, and `expire_nodest_conn` says that their connections end with them. */
   #serversRemoved = false;
@@ -164,7 +166,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     this.sysctl = new Sysctl(this.#sysctlValues, () => this.#updateDefence());
 
     this.#dropEntry = new DropEntry(configuration.random);
-    const schedulers = new Map(SCHEDULERS);
+    const schedulers = new Map(SCHEDULERS).set(none.name, none);
     for (const factory of configuration.schedulers) schedulers.set(factory.name, factory);
     this.#known = { scheduler: (name) => schedulers.get(name), engine: () => false };
     const context: SchedulerContext = {
@@ -267,7 +269,17 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
    * @returns how many frames were read.
    */
   poll(): number {
-    if (this.#state !== 'running') return 0;
+    // A handler that was called from a burst may not start another: there is one packet at hand at a time.
+    if (this.#state !== 'running' || this.#polling) return 0;
+    this.#polling = true;
+    try {
+      return this.#pollDevices();
+    } finally {
+      this.#polling = false;
+    }
+  }
+
+  #pollDevices(): number {
     const tick = this.#tick();
     let read = 0;
     let more = true;

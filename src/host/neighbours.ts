@@ -178,8 +178,11 @@ export class Neighbours {
           this.#ask(neighbour, tick);
         }
         break;
-      case PROBE:
       case INCOMPLETE:
+        if (neighbour.waiting.length === 0) this.#forget(neighbour);
+        else if (age >= RETRY_TICKS) this.#ask(neighbour, tick);
+        break;
+      case PROBE:
         if (age >= RETRY_TICKS) this.#ask(neighbour, tick);
         break;
     }

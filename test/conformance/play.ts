@@ -24,6 +24,7 @@ class Console {
   }
 
   noDestination(service: ServiceEntry): void {
+    if (service.scheduler === 'none') return; // what says so is the scheduler
     const now = this.#clock.now();
     if (now - this.#windowStartMs > MESSAGE_WINDOW_MS) {
       this.#windowStartMs = now;
