@@ -46,8 +46,8 @@ function readLine(line, progress) {
     return;
   }
   const file = title.split(' › ').slice(0, 2).join(' › ');
-  if (file !== progress.file) console.log(file);
-  progress.file = file;
+  if (!progress.seen.has(file)) console.log(file);
+  progress.seen.add(file);
   progress.failing = no !== undefined;
   if (skip !== undefined) counts.skipped++;
   else if (no === undefined) counts.passed++;
@@ -69,7 +69,7 @@ async function run(files, concurrency) {
     ava.on('error', (error) => resolve(error.message));
     ava.on('close', (status, signal) => resolve(status ?? signal));
   });
-  const progress = { file: '', failing: false };
+  const progress = { seen: new Set(), failing: false };
   for await (const line of createInterface({ input: ava.stdout })) readLine(line, progress);
   const status = await ended;
   // A run that fails without a failed test is a failure all the same.
