@@ -7,6 +7,7 @@ import { Shell } from './shell.ts';
 /** What a step takes of the clock, in milliseconds: the recordings took a few milliseconds for each. */
 const STEP_MS = 10;
 const ETHERTYPE_ARP = 0x0806;
+const PROTO_IGMP = 2;
 
 /** Linux prints at most this many messages of the packet path in this time (net.core.message_burst, message_cost). */
 const MESSAGE_BURST = 10;
@@ -50,9 +51,11 @@ function isArp(frame: Uint8Array): boolean {
   return ((frame[12] << 8) | frame[13]) === ETHERTYPE_ARP;
 }
 
-/** Neighbour discovery, router discovery and multicast listener reports: in recordings only where they are the point. */
+/** Neighbour discovery, router discovery and reports of multicast groups: in recordings only where they are the point. */
 function isDiscovery(frame: Uint8Array): boolean {
-  if (((frame[12] << 8) | frame[13]) !== 0x86dd) return false;
+  const type = (frame[12] << 8) | frame[13];
+  if (type === 0x0800) return frame[23] === PROTO_IGMP;
+  if (type !== 0x86dd) return false;
   const next = frame[20];
   return next === 0 || (next === 58 && ((frame[54] >= 133 && frame[54] <= 136) || frame[54] === 143));
 }
@@ -134,8 +137,7 @@ export class Player {
       return { tx: step.tx, rx: this.#sent.splice(0) };
     }
     if ('sysctl' in step) {
-      const value = Number(step.value);
-      this.#director.sysctl.set(step.sysctl, Number.isNaN(value) ? (step.value as unknown as number) : value);
+      this.#director.sysctl.set(step.sysctl, step.value);
     } else if ('mark' in step) {
       const { proto, dst, dport, value } = step.mark;
       this.#director.marks.add({ protocol: proto, destination: dst, destinationPort: dport, mark: value });
