@@ -1,10 +1,13 @@
 import { PROTO_SCTP, PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
 import type { Timeouts } from '../services/config.ts';
 import { seconds, TICKS_PER_SECOND } from '../ticks.ts';
-import { FLAGS, META, TEMPLATE, TEMPLATE_ASSURED } from './layout.ts';
+import { FLAGS, META, TEMPLATE } from './layout.ts';
 import { SCTP_STATE_NAMES, sctpTimeouts } from './sctp-state.ts';
 import { TCP_ESTABLISHED, TCP_FIN_WAIT, TCP_STATE_NAMES, tcpTimeouts } from './tcp-state.ts';
 import { UDP_NORMAL, UDP_STATE_NAMES, udpTimeouts } from './udp-state.ts';
+
+/** A template's states, by number. Those that a sync master tells of are taken as they come, and may be none of these. */
+const TEMPLATE_STATE_NAMES = ['NONE', 'ASSURED'];
 
 /** The timeouts in force, in ticks, by protocol and state. */
 export class ProtocolTimeouts {
@@ -33,7 +36,7 @@ export class ProtocolTimeouts {
 export function stateName(rows: Int32Array, row: number): string {
   const meta = rows[row + META];
   const state = meta >>> 24;
-  if ((rows[row + FLAGS] & TEMPLATE) !== 0) return (state & TEMPLATE_ASSURED) !== 0 ? 'ASSURED' : 'NONE';
+  if ((rows[row + FLAGS] & TEMPLATE) !== 0) return TEMPLATE_STATE_NAMES[state] ?? 'ERR!';
   switch ((meta >>> 16) & 0xff) {
     case PROTO_TCP:
       return TCP_STATE_NAMES[state];

@@ -35,6 +35,8 @@ import type { SyncReceiver } from './transport.ts';
 const ACCEPTED_FLAGS = FWD_MASK | NOOUTPUT | INACTIVE | NO_CPORT | TEMPLATE;
 /** How long a template lives whose message does not say. */
 const TEMPLATE_TICKS = seconds(180);
+/** The largest state that a row has room for. */
+const MAX_STATE = 255;
 /** The longest timeout that is believed, in seconds: 31 days, the longest there is. */
 const MAX_TIMEOUT_S = 31 * 86400;
 
@@ -115,8 +117,10 @@ export class SyncBackup implements SyncReader {
     const { connection } = this;
     const flags = (connection.flags & ACCEPTED_FLAGS) | SYNCED;
     const isTemplate = (flags & TEMPLATE) !== 0;
-    const state = isTemplate ? 0 : connection.state;
-    if (!isTemplate) {
+    const { state } = connection;
+    if (isTemplate) {
+      if (state > MAX_STATE) return R.STATE;
+    } else {
       const states = stateCount(connection.protocol);
       if (states === 0) return R.PROTOCOL;
       if (state >= states) return R.STATE;

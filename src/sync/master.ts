@@ -33,8 +33,8 @@ const TCP_STATES =
 /** The same of SCTP: ESTABLISHED, the three of a shutdown, CLOSED. */
 const SCTP_STATES = (1 << SCTP_ESTABLISHED) | (1 << 9) | (1 << 10) | (1 << 11) | (1 << SCTP_CLOSED);
 
-/** The flags that a message carries: 16 bits, but for what is of this table only. */
-const SENT_FLAGS = 0xffff & ~HASHED;
+/** The flags that a message carries: the kernel's, but for what is of this table only. */
+const SENT_FLAGS = 0x1ffff & ~HASHED;
 
 /** A message that is not full is sent when it is this old. */
 const FLUSH_TICKS = seconds(2);
