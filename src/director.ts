@@ -3,7 +3,7 @@
  * a packet is in pipeline.ts.
  */
 import { EventEmitter } from 'eventemitter3';
-import { type Address, formatAddress, inPrefix, linkLocal, type Words } from './address.ts';
+import type { Address } from './address.ts';
 import type { Clock } from './clock.ts';
 import { type Configuration, configure, type DirectorOptions } from './configuration.ts';
 import { type ConnectionObserver, Connections } from './conntrack/connections.ts';
@@ -11,26 +11,19 @@ import { DropEntry, dropUnavailable } from './conntrack/drop-entry.ts';
 import { MASQ, TUNNEL } from './conntrack/forward-method.ts';
 import { ProtocolTimeouts } from './conntrack/protocols.ts';
 import { NORMAL_TABLE, SECURE_TABLE } from './conntrack/tcp-state.ts';
-import type { Datapath } from './datapath.ts';
-import type { Device } from './devices/device.ts';
 import { DirectorError, invalidOption } from './errors.ts';
-import { sendArpRequest } from './host/arp.ts';
-import { tellHostUnreachable, tellReassemblyTimeout } from './host/errors.ts';
+import { assembleHost, type Line } from './host/assembly.ts';
+import { tellReassemblyTimeout } from './host/errors.ts';
 import { Groups } from './host/groups.ts';
 import { Host } from './host/host.ts';
 import { IcmpLimit } from './host/icmp.ts';
-import { Interface, type Port } from './host/interface.ts';
-import { sendSolicitation } from './host/ndp.ts';
-import { type NeighbourActions, Neighbours } from './host/neighbours.ts';
+import { Neighbours } from './host/neighbours.ts';
 import { Reassembly } from './host/reassembly.ts';
-import { Route } from './host/routes.ts';
+import { neighbourActions, tellSenderOf } from './host/resolution.ts';
 import { Wire } from './host/wire.ts';
 import type { Control } from './ipvsadm/control.ts';
 import { type IpvsadmResult, ipvsadm } from './ipvsadm/ipvsadm.ts';
 import { connectionEntry, destinationEntry, serviceEntry } from './listing.ts';
-import { dissectIpv4, dissectIpv6, SRC } from './packet/dissect.ts';
-import { source as ipv4Source } from './packet/ipv4.ts';
-import { readSource as readIpv6Source } from './packet/ipv6.ts';
 import { BURST, FramePool } from './packet/pool.ts';
 import { type PassedHandler, Pipeline } from './pipeline.ts';
 import { SCHEDULERS } from './schedulers/index.ts';
@@ -106,12 +99,6 @@ export interface DirectorCounters {
   readonly verdicts: Readonly<Record<VerdictName, number>>;
 }
 
-interface Line {
-  readonly port: Port;
-  readonly interfaces: Interface[];
-  alive: boolean;
-}
-
 /**
  * A Linux Virtual Server director in user space.
  *
@@ -144,7 +131,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
   readonly #pipeline: Pipeline;
   readonly #groups: Groups;
   readonly #sync: SyncDaemons;
-  readonly #lines: Line[] = [];
+  readonly #lines: readonly Line[];
   readonly #known: Known;
   #stopTimer: (() => void) | null = null;
   #state: 'new' | 'running' | 'stopped' = 'new';
@@ -178,9 +165,10 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
 
     const pool = new FramePool(Math.max(...configuration.interfaces.map(({ mtu }) => mtu)));
     this.#wire = new Wire(pool);
-    this.#host = new Host((interfaces) => new Neighbours(interfaces, this.#neighbourActions()));
+    const actions = neighbourActions(() => this.#pipeline);
+    this.#host = new Host((interfaces) => new Neighbours(interfaces, actions));
     this.#wire.neighbours = this.#host.neighbours;
-    this.#addInterfaces(configuration);
+    this.#lines = assembleHost(this.#host, this.#wire, configuration);
 
     const seed = () => Math.floor(configuration.random() * 2 ** 32);
     const observer = this.#observer();
@@ -340,7 +328,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     if (everySecond) {
       this.#nextSecondMs += SECOND_MS;
       this.#host.neighbours.advance(tick);
-      this.#reassembly.advance(tick, (fragment) => this.#withPacket(fragment, tellReassemblyTimeout));
+      this.#reassembly.advance(tick, (fragment) => tellSenderOf(this.#pipeline, fragment, tellReassemblyTimeout));
       this.#registry.tick();
       this.#host.advance(tick);
       this.#updateDefence();
@@ -371,75 +359,6 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
   }
 
   // ---- The host ---------------------------------------------------------------------------------------------------
-
-  #addInterfaces({ interfaces, routes, neighbours }: Configuration): void {
-    const ports = new Map<Device, Line>();
-    for (const { device, name, vlan, mac, mtu, addresses } of interfaces) {
-      let line = ports.get(device);
-      if (line === undefined) {
-        line = { port: this.#wire.addPort(device), interfaces: [], alive: true };
-        ports.set(device, line);
-        this.#lines.push(line);
-      }
-      const added = new Interface(this.#host.interfaces.length, name, line.port, vlan, mac, mtu);
-      this.#host.interfaces.push(added);
-      line.interfaces.push(added);
-      for (const address of addresses) this.#host.addAddress(added, address);
-      if (addresses.some(({ family }) => family === 6)) this.#host.addAddress(added, linkLocal(mac));
-    }
-    routes.forEach(({ prefix, gateway, dev }, i) => {
-      const on =
-        dev !== null
-          ? this.#interface(dev)
-          : this.#host.interfaces.find(({ addresses }) =>
-              addresses.some((own) => own.family === gateway!.family && inPrefix(own, gateway!.words, 0)),
-            );
-      if (on === undefined)
-        throw invalidOption(
-          `routes[${i}].via`,
-          formatAddress(gateway!.family, gateway!.words),
-          "in an interface's network",
-        );
-      this.#host.addRoute(new Route(prefix, on, gateway?.words ?? null));
-    });
-    for (const { address, mac, dev } of neighbours) {
-      this.#host.neighbours.setPermanent(this.#interface(dev), address.family, address.words, mac.high, mac.low, 0);
-    }
-  }
-
-  #interface(name: string): Interface {
-    return this.#host.interfaces.find((one) => one.name === name)!;
-  }
-
-  #neighbourActions(): NeighbourActions {
-    return {
-      solicit: (neighbour, direct, cause) => {
-        // What asks is the sender of the packet that waits, if that is the director itself.
-        const source = new Int32Array(4);
-        if (cause !== null) readIpSource(viewOf(cause), 0, source);
-        if (neighbour.family === 4) sendArpRequest(this.#wire, this.#host, neighbour, direct, source[0]);
-        else sendSolicitation(this.#wire, this.#host, neighbour, direct, source);
-      },
-      release: (neighbour, packets) => {
-        for (const packet of packets) this.#wire.sendCopy(packet, neighbour, this.#pipeline.tick);
-      },
-      unreachable: (_neighbour, packets) => {
-        for (const packet of packets) this.#withPacket(packet, tellHostUnreachable);
-      },
-    };
-  }
-
-  /** Makes a packet that was kept the one at hand again, unless it is the director's own, and tells its sender. */
-  #withPacket(packet: Uint8Array, tell: (dp: Datapath) => void): void {
-    const { pool, view } = this.#wire;
-    const at = pool.jumbo;
-    pool.memory.set(packet, at);
-    const { packet: current } = this.#pipeline;
-    current.toHost = true;
-    const dissect = packet[0] >>> 4 === 4 ? dissectIpv4 : dissectIpv6;
-    if (!dissect(current, view, at, packet.length)) return;
-    if (!this.#host.isOwn(current.family, current.address, SRC)) tell(this.#pipeline);
-  }
 
   /**
    * Takes every frame that is for no service and for nothing that the director does as a host (ARP, ICMP, routing): a
@@ -686,14 +605,4 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
   #emitNoDestination(service: Service): void {
     if (this.listenerCount('noDestination') > 0) this.emit('noDestination', serviceEntry(service));
   }
-}
-
-/** Reads the source address of an IP packet of either family. */
-function readIpSource(view: DataView, at: number, words: Words): void {
-  if (view.getUint8(at) >>> 4 === 4) words[0] = ipv4Source(view, at);
-  else readIpv6Source(view, at, words, 0);
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
