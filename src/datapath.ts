@@ -46,7 +46,7 @@ export interface Datapath {
   tick: number;
   /** Whether packets for others are routed. */
   readonly forwarding: boolean;
-  /** The director itself is about to send the ICMP error at `ip`: IPVS sees it as a reply, if it is one. */
+  /** The director itself is about to send the ICMP error or TCP reset at `ip`: IPVS sees it as a reply, if it is one. */
   localOut(ip: number, family: Family): void;
 }
 

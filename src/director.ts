@@ -500,16 +500,25 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
   }
 
   services(): ServiceEntry[] {
+    this.#settle();
     return Array.from(this.#registry.services(), serviceEntry);
   }
 
   /** @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE */
   service(key: ServiceKey): ServiceEntry {
+    this.#settle();
     return serviceEntry(this.#registry.get(serviceName(key)));
+  }
+
+  /** Ends what was over before this moment, so that it is not listed or counted. */
+  #settle(): void {
+    this.#connections4.settle(this.#tick());
+    this.#connections6.settle(this.#tick());
   }
 
   /** All connections and templates, in no order. */
   connections(): ConnectionEntry[] {
+    this.#settle();
     const entries: ConnectionEntry[] = [];
     for (const connections of [this.#connections4, this.#connections6]) {
       connections.table.forEach((row) => {

@@ -145,6 +145,8 @@ export class Pipeline implements Datapath {
    */
   processBurst(port: Port, interfaces: readonly Interface[], tick: number): number {
     this.tick = tick;
+    this.connections4.settle(tick);
+    this.connections6.settle(tick);
     const { offsets, lengths } = this.#incoming;
     const frames = port.device.receive(this.#incoming as FrameBatch);
     for (let i = 0; i < frames; i++) {
@@ -238,7 +240,6 @@ export class Pipeline implements Datapath {
     if (packet.protocol === ipv4.PROTO_ICMPV6 && (toGroup || host.isOwn(6, address, DST)) && this.#isDiscovery()) {
       return receiveNdp(this, on) ? V.NDP : V.BAD_NDP;
     }
-    if (host.isOwn(6, address, SRC)) return V.MARTIAN;
     if (toGroup && this.groups?.wants(packet)) return this.#toGroup(this.groups);
     if (toGroup) return this.#passOver(V.NOT_WANTED);
     if (host.isOwn(6, address, DST)) return this.#localIn();
@@ -284,7 +285,7 @@ export class Pipeline implements Datapath {
     const whole = this.#reassemble(FOR_US);
     if (whole !== PASS) return whole;
     if (packet.protocol === icmpProtocol(packet.family)) return this.#localIcmp();
-    if (hasPortNumbers(packet.protocol)) {
+    if (hasPortNumbers(packet.protocol) && this.registry.isActive(packet.family)) {
       const connections = this.#connections();
       const reply = this.#reply(connections);
       if (reply !== PASS) return reply === V.REPLY ? this.#up() : reply;
@@ -312,12 +313,13 @@ export class Pipeline implements Datapath {
     const four = packet.family === 4;
     const message = packet.ip + packet.headerLength;
     const end = packet.ip + packet.length;
-    const row = (four ? lookupOutRelated4 : lookupOutRelated6)(this, connections, message, end);
+    const isActive = this.registry.isActive(packet.family);
+    const row = isActive ? (four ? lookupOutRelated4 : lookupOutRelated6)(this, connections, message, end) : 0;
     if (row !== 0) {
       const verdict = (four ? respondRelated4 : respondRelated6)(this, connections, row);
       return verdict === PASS ? this.#up() : verdict;
     }
-    if (packet.toHost && !this.#standsBy()) {
+    if (isActive && packet.toHost && !this.#standsBy()) {
       const verdict = (four ? receiveRelated4 : receiveRelated6)(this, connections, this.#scheduling);
       if (verdict === V.LOCAL) this.#up();
       if (verdict !== NOT_OURS) return verdict;
@@ -350,7 +352,8 @@ export class Pipeline implements Datapath {
     if (family === 4) ipv4.decrementTtl(view, ip);
     else ipv6.setHopLimit(view, ip, ipv6.hopLimit(view, ip) - 1);
     const isIcmp = packet.protocol === icmpProtocol(family);
-    if (!isIcmp && !hasPortNumbers(packet.protocol)) return this.#sendOn(neighbour, V.FORWARDED);
+    const isOurs = (isIcmp || hasPortNumbers(packet.protocol)) && this.registry.isActive(family);
+    if (!isOurs) return this.#sendOn(neighbour, V.FORWARDED);
 
     const whole = this.#reassemble(PASSING);
     if (whole !== PASS) return whole;
@@ -465,6 +468,7 @@ export class Pipeline implements Datapath {
   }
 
   localOut(ip: number, family: Family): void {
+    if (!this.registry.isActive(family)) return;
     if (family === 4) countOwnError4(this, this.connections4, ip);
     else countOwnError6(this, this.connections6, ip);
   }

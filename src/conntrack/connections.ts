@@ -16,6 +16,7 @@ import {
   EXPIRES,
   FLAGS,
   FWD_MASK,
+  HASHED,
   IN_PKTS,
   INACTIVE,
   MARK,
@@ -61,6 +62,8 @@ export class Connections {
   readonly #destinations: readonly (Destination | null)[];
   readonly #timeouts: ProtocolTimeouts;
   readonly #observer: ConnectionObserver;
+  /** Rows whose time is over with the tick in which they were told so. */
+  readonly #ending: number[] = [];
   /** The TCP state table in force: the normal or the secure one. */
   tcpTable: Uint8Array = NORMAL_TABLE;
 
@@ -342,16 +345,37 @@ export class Connections {
     table.release(row);
   }
 
-  /** Lets a connection's time be over: it is not found any more from its next timer on, or now if nothing hangs on it. */
+  /**
+   * Lets a connection's time be over: it ends with the next tick ({@link settle}), unless a packet finds it before that.
+   * Until then it counts, and a new connection of the same client stands before it (kernel behaviour:
+   * ip_vs_conn_expire_now only moves the timer).
+   */
   expireNow(row: number, tick: number): void {
+    this.table.rows[row + EXPIRES] = tick;
+    this.#ending.push(row);
+  }
+
+  /** Ends the connections whose time was said to be over before this tick. */
+  settle(tick: number): void {
+    if (this.#ending.length === 0) return;
     const { rows } = this.table;
-    rows[row + EXPIRES] = tick;
-    if (rows[row + N_CONTROL] === 0) this.destroy(row);
-    else this.#wheel.file(row);
+    let left = 0;
+    for (const row of this.#ending) {
+      // A row that was freed since, and perhaps used again, is another connection now.
+      const isOver = (rows[row + FLAGS] & HASHED) !== 0 && ((rows[row + EXPIRES] - tick) | 0) <= 0;
+      if (!isOver) continue;
+      if (rows[row + EXPIRES] === tick) this.#ending[left++] = row;
+      else {
+        this.#wheel.remove(row);
+        this.#expire(row, tick);
+      }
+    }
+    this.#ending.length = left;
   }
 
   /** Runs the timers up to `tick`, looking at no more than `budget` rows; false when there is more to do. */
   advance(tick: number, budget: number): boolean {
+    this.settle(tick);
     return this.#wheel.advance(tick, budget);
   }
 

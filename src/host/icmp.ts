@@ -97,10 +97,12 @@ export function sendIcmpError(dp: Datapath, type: number, code: number, rest: nu
 
 const scratch = new Int32Array(2);
 
-/** Whether one host can have the address: not 0.0.0.0/8, not loopback, not a group's, not everybody's. */
+/**
+ * Whether one host can have the address: not 0.0.0.0, not loopback, not a group's, not everybody's. The rest of 0/8 and
+ * of 240/4 is treated like any other (kernel behaviour: ipv4_is_zeronet, and no check for class E).
+ */
 export function isHostAddress(address: number): boolean {
-  const first = address >>> 24;
-  return first !== 0 && first !== 127 && first < 224;
+  return address !== 0 && address >>> 24 !== 127 && address >>> 28 !== 0xe && address !== -1;
 }
 
 function isGroup(address: number): boolean {

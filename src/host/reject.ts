@@ -13,6 +13,9 @@ import { V } from '../verdicts.ts';
 import { tellPortUnreachable, tellProtocolUnreachable } from './errors.ts';
 import { DEFAULT_TTL } from './icmp.ts';
 
+/** A reset is no packet of a transport that understands ECN (RFC 3168 6.1.4), but keeps the rest of the service field. */
+const ECN_MASK = 3;
+
 /** Answers the whole packet `dp.packet`, addressed to the director itself, that nobody wants. */
 export function reject(dp: Datapath): number {
   const { view, packet } = dp;
@@ -66,10 +69,10 @@ function rejectTcp(dp: Datapath): number {
   const total = header + tcp.TCP_HEADER;
   const { address } = packet;
   if (four) {
-    const tos = ipv4.tos(view, packet.ip);
+    const tos = ipv4.tos(view, packet.ip) & ~ECN_MASK;
     ipv4.writeHeader(view, slot, tos, total, 0, ipv4.DF, DEFAULT_TTL, ipv4.PROTO_TCP, address[DST], address[SRC]);
   } else {
-    const trafficClass = ipv6.trafficClass(view, packet.ip);
+    const trafficClass = ipv6.trafficClass(view, packet.ip) & ~ECN_MASK;
     const { PROTO_TCP } = ipv4;
     ipv6.writeHeader6(view, slot, trafficClass, 0, tcp.TCP_HEADER, PROTO_TCP, DEFAULT_TTL, address, DST, address, SRC);
   }
@@ -84,6 +87,7 @@ function rejectTcp(dp: Datapath): number {
   tcp.writeTcpHeader(view, segment, destinationPort, sourcePort, sequence, acknowledgement, TCP_HEADER, flags, 0);
   const sum = (four ? pseudoSum4 : pseudoSum6)(view, slot, ipv4.PROTO_TCP, tcp.TCP_HEADER);
   view.setUint16(segment + tcp.TCP_CHECKSUM, finish(sumBytes(view, segment, tcp.TCP_HEADER, sum)));
+  dp.localOut(slot, packet.family);
   wire.send(slot, total, neighbour, dp.tick);
   return V.REJECTED;
 }

@@ -5,9 +5,10 @@
 import type { Connections } from '../conntrack/connections.ts';
 import { MASQ } from '../conntrack/forward-method.ts';
 import { FLAGS, FWD_MASK, META, PORTS } from '../conntrack/layout.ts';
+import { OUTPUT } from '../conntrack/tcp-state.ts';
 import { countIn, countOut, type Datapath } from '../datapath.ts';
 import { checksum } from '../packet/checksum.ts';
-import { DST, hasPortNumbers, type Packet, readIpv4, SRC } from '../packet/dissect.ts';
+import { DST, dissectIpv4, hasPortNumbers, type Packet, readIpv4, SRC } from '../packet/dissect.ts';
 import * as icmp from '../packet/icmp.ts';
 import * as ipv4 from '../packet/ipv4.ts';
 import { NOT_OURS, SCHEDULED, type Scheduling } from '../services/schedule.ts';
@@ -140,11 +141,31 @@ function sendRelated4(dp: Datapath, connections: Connections, row: number, messa
 }
 
 /**
+ * A reset in `dp.inner` that the director itself sends, for a connection that it is the server of: to IPVS a packet from
+ * the server.
+ */
+export function trackOwnReset(dp: Datapath, connections: Connections): void {
+  const { inner, tick } = dp;
+  const { table } = connections;
+  const row = table.lookupIn(inner.protocol, inner.address, DST, inner.destinationPort, SRC, inner.sourcePort);
+  if (row === 0) return;
+  const isMasq = (table.rows[row + FLAGS] & FWD_MASK) === MASQ;
+  if (isMasq && !dp.host.isOwn(connections.family, table.rows, row + table.daddr)) return;
+  countOut(dp, connections.destinationOf(row), inner.length);
+  connections.track(row, OUTPUT, inner);
+  connections.finish(row, tick);
+}
+
+/**
  * The director's own ICMP errors leave through the same hook as servers' replies do: one about a packet of a DR or
  * tunnel connection counts as a packet from its server.
  */
 export function countOwnError4(dp: Datapath, connections: Connections, ip: number): void {
   const { view } = dp;
+  if (ipv4.protocol(view, ip) === ipv4.PROTO_TCP) {
+    dissectIpv4(dp.inner, view, ip, ipv4.totalLength(view, ip));
+    trackOwnReset(dp, connections);
+  }
   if (ipv4.protocol(view, ip) !== ipv4.PROTO_ICMP) return;
   const length = ipv4.totalLength(view, ip);
   const row = lookupOutRelated4(dp, connections, ip + ipv4.IPV4_HEADER, ip + length);

@@ -7,12 +7,13 @@ import { MASQ } from '../conntrack/forward-method.ts';
 import { FLAGS, FWD_MASK, META, PORTS } from '../conntrack/layout.ts';
 import { countIn, countOut, type Datapath } from '../datapath.ts';
 import { checksum, fold, pseudoSum6 } from '../packet/checksum.ts';
-import { DST, type Packet, readIpv6, SRC } from '../packet/dissect.ts';
+import { DST, dissectIpv6, type Packet, readIpv6, SRC } from '../packet/dissect.ts';
 import * as icmpv6 from '../packet/icmpv6.ts';
-import { OFFSET_MASK, PROTO_ICMPV6 } from '../packet/ipv4.ts';
+import { OFFSET_MASK, PROTO_ICMPV6, PROTO_TCP } from '../packet/ipv4.ts';
 import * as ipv6 from '../packet/ipv6.ts';
 import { NOT_OURS, SCHEDULED, type Scheduling } from '../services/schedule.ts';
 import { V } from '../verdicts.ts';
+import { trackOwnReset } from './icmp-related.ts';
 import { hopOf, PASS, passes, sendPacket } from './outgoing.ts';
 import { transmit } from './transmit.ts';
 
@@ -116,6 +117,11 @@ function sendRelated6(dp: Datapath, connections: Connections, row: number): numb
 export function countOwnError6(dp: Datapath, connections: Connections, ip: number): void {
   const { view } = dp;
   const length = ipv6.IPV6_HEADER + ipv6.payloadLength(view, ip);
+  if (ipv6.nextHeader(view, ip) === PROTO_TCP) {
+    dissectIpv6(dp.inner, view, ip, length);
+    trackOwnReset(dp, connections);
+    return;
+  }
   const row = lookupOutRelated6(dp, connections, ip + ipv6.IPV6_HEADER, ip + length);
   if (row === 0 || (connections.table.rows[row + FLAGS] & FWD_MASK) === MASQ) return;
   countOut(dp, connections.destinationOf(row), length);

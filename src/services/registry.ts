@@ -45,6 +45,8 @@ export class Registry {
   #nextSequence = 0;
   /** How many services there are on port 0, and on port 21: only then are the extra look-ups worth making. */
   #anyPort = 0;
+  #services4 = 0;
+  #services6 = 0;
   #ftp = 0;
 
   constructor(context: SchedulerContext, observer: RegistryObserver) {
@@ -209,7 +211,17 @@ export class Registry {
     return service;
   }
 
+  /**
+   * Whether there are services of the family. While there are none, IPVS is not in the packets' way at all, and
+   * connections that are left wait for their timers (kernel behaviour: ip_vs_register_hooks).
+   */
+  isActive(family: Family): boolean {
+    return (family === 4 ? this.#services4 : this.#services6) !== 0;
+  }
+
   #count(service: Service, change: number): void {
+    if (service.family === 4) this.#services4 += change;
+    else this.#services6 += change;
     if (service.fwmark !== 0) return;
     if (service.port === 0) this.#anyPort += change;
     if (service.port === FTP_PORT) this.#ftp += change;

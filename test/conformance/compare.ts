@@ -1,7 +1,9 @@
 /**
  * Holds a director's answers against what Linux IPVS did. Forgiven are the order of connection entries and of unsorted
- * lists, two seconds in an expiry, the phase of the rate estimator, and the bytes that a recording marks as free.
+ * lists, two seconds in an expiry, the phase of the rate estimator, where a reassembled datagram is cut again, and the
+ * bytes that a recording marks as free.
  */
+import { joinFragments } from './fragments.ts';
 import type { ExecStep, FrameStep, RecordedFrame, Scenario, Step } from './scenario.ts';
 
 const EXPIRY_TOLERANCE_S = 2;
@@ -34,6 +36,11 @@ export function compareStep(wanted: Step, got: Step | undefined): string | null 
 }
 
 function compareFrames({ rx: wanted }: FrameStep, { rx: got }: FrameStep): string | null {
+  const text = compareLists(wanted, got);
+  return text === null ? null : compareLists(joinFragments(wanted), joinFragments(got)) && text;
+}
+
+function compareLists(wanted: readonly RecordedFrame[], got: readonly RecordedFrame[]): string | null {
   const notes = (frames: readonly RecordedFrame[]) =>
     frames.map(({ dev, note }) => `${dev} ${note}`).join(' | ') || 'nothing';
   if (wanted.length !== got.length) return `wanted ${notes(wanted)}, got ${notes(got)}`;

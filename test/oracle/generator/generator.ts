@@ -23,6 +23,8 @@ import { mutate } from './mutations.ts';
 
 /** The kernel folds counters into what it shows every two seconds. */
 const FOLD_S = 2.5;
+/** More than a tick of the kernel. */
+const TICK_S = 0.025;
 /** Timed scenarios are few, since Linux needs the time. */
 const TIMED_SHARE = 0.12;
 /** Overload defences take effect within a second. */
@@ -165,7 +167,11 @@ export class Generator {
   }
 
   #client(flow: Flow): void {
-    this.#send(fromClient(this.#model, flow), flow);
+    const mayReuse = flow.packets > 0;
+    const arrival = fromClient(this.#model, flow);
+    this.#send(arrival, flow);
+    // A connection that is over ends with the kernel's next tick, and nobody knows how far that is.
+    if (mayReuse && opensConnection(arrival.packet)) this.#queue.push({ step: { sleep: TICK_S } });
   }
 
   #server(flow: Flow): void {
@@ -202,6 +208,14 @@ export class Generator {
     const device = server.startsWith('172') ? 'eth1' : 'eth0';
     return { device, mac: serverMac(number), packet: packetOf(server, far, transport) };
   }
+}
+
+/** Whether it may be a SYN or an INIT: those end old connections. */
+function opensConnection(packet: Uint8Array): boolean {
+  const is6 = packet[0] >>> 4 === 6;
+  const transport = is6 ? 40 : (packet[0] & 15) * 4;
+  const protocol = is6 ? packet[6] : packet[9];
+  return protocol === 6 ? (packet[transport + 13] & 2) !== 0 : protocol === 132;
 }
 
 /** Reads off the frames where the director sends a conversation. */
