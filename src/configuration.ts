@@ -13,6 +13,7 @@ import { type Clock, SystemClock } from './clock.ts';
 import type { Device } from './devices/device.ts';
 import { invalidOption } from './errors.ts';
 import type { SchedulerFactory } from './schedulers/scheduler.ts';
+import type { PersistenceEngine } from './services/engines/engine.ts';
 import { integer } from './services/settings.ts';
 
 /** A network interface of the director's. */
@@ -66,6 +67,8 @@ export interface DirectorOptions {
   readonly random?: () => number;
   /** Schedulers of your own, for use by name (`-s NAME`). */
   readonly schedulers?: readonly SchedulerFactory[];
+  /** Persistence engines of your own, for use by name (`--pe NAME`). */
+  readonly engines?: readonly PersistenceEngine[];
 }
 
 export interface InterfaceConfiguration {
@@ -101,6 +104,7 @@ export interface Configuration {
   readonly clock: Clock;
   readonly random: () => number;
   readonly schedulers: readonly SchedulerFactory[];
+  readonly engines: readonly PersistenceEngine[];
 }
 
 const MAX_CONNECTIONS = 2 ** 25;
@@ -144,7 +148,18 @@ export function configure(options: DirectorOptions): Configuration {
     clock: options.clock ?? new SystemClock(),
     random: options.random ?? Math.random,
     schedulers: list('schedulers', options.schedulers),
+    engines: list('engines', options.engines).map(configureEngine),
   };
+}
+
+function configureEngine(engine: PersistenceEngine, i: number): PersistenceEngine {
+  const at = `engines[${i}]`;
+  if (typeof engine !== 'object' || engine === null) throw invalidOption(at, engine, 'an object');
+  if (typeof engine.name !== 'string' || !/^[!-~]{1,15}$/.test(engine.name)) {
+    throw invalidOption(`${at}.name`, engine.name, 'a name of 1 to 15 printable characters');
+  }
+  if (typeof engine.identify !== 'function') throw invalidOption(`${at}.identify`, engine.identify, 'a function');
+  return engine;
 }
 
 function icmpErrors(value = 1000): number {

@@ -43,6 +43,7 @@ import type {
   Timeouts,
 } from './services/config.ts';
 import { Defence } from './services/defence.ts';
+import { sip } from './services/engines/sip.ts';
 import { FirewallMarks } from './services/marks.ts';
 import { Registry } from './services/registry.ts';
 import { type Service, SVC_ONEPACKET } from './services/service.ts';
@@ -155,7 +156,8 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     this.#dropEntry = new DropEntry(configuration.random);
     const schedulers = new Map(SCHEDULERS).set(none.name, none);
     for (const factory of configuration.schedulers) schedulers.set(factory.name, factory);
-    this.#known = { scheduler: (name) => schedulers.get(name), engine: () => false };
+    const engines = new Map([sip, ...configuration.engines].map((engine) => [engine.name, engine]));
+    this.#known = { scheduler: (name) => schedulers.get(name), engine: (name) => engines.get(name) };
     const context: SchedulerContext = {
       random: configuration.random,
       now: () => this.#clock.now(),

@@ -10,6 +10,8 @@ export type { PassedHandler } from './pipeline.ts';
 export * from './schedulers/index.ts';
 export type * from './services/config.ts';
 export type { Destination } from './services/destination.ts';
+export type { EnginePacket, PersistenceEngine } from './services/engines/engine.ts';
+export { sip } from './services/engines/sip.ts';
 export type { MarkRule } from './services/marks.ts';
 export type { Service } from './services/service.ts';
 export type { RateSnapshot, StatsSnapshot } from './services/stats.ts';

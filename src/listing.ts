@@ -1,7 +1,7 @@
 /** Services, real servers and connections as listings show them: plain objects, made when somebody asks. */
 import { formatAddress } from './address.ts';
 import type { Connections } from './conntrack/connections.ts';
-import { CADDR, EXPIRES, FLAGS, META, PORTS } from './conntrack/layout.ts';
+import { CADDR, ELSEWHERE, EXPIRES, FLAGS, META, PORTS } from './conntrack/layout.ts';
 import { stateName } from './conntrack/protocols.ts';
 import type { ConnectionEntry, DestinationEntry, ServiceEntry } from './services/config.ts';
 import type { Destination } from './services/destination.ts';
@@ -22,7 +22,7 @@ export function serviceEntry(service: Service): ServiceEntry {
     persistent: (service.flags & SVC_PERSISTENT) !== 0 ? service.timeout : 0,
     netmaskLength: service.netmaskLength,
     netmask: service.family === 4 ? formatAddress(4, service.netmask) : '',
-    engine: service.engine,
+    engine: service.engine?.name ?? '',
     stats: service.stats.snapshot(),
     rates: service.stats.rates(),
     destinations: service.destinations.map(destinationEntry),
@@ -56,7 +56,9 @@ export function connectionEntry(connections: Connections, row: number, tick: num
   const { table, family } = connections;
   const { rows } = table;
   const left = (rows[row + EXPIRES] - tick) | 0;
-  const destination = connections.destinationOf(row);
+  const isElsewhere = (rows[row + FLAGS] & ELSEWHERE) !== 0;
+  const destination = isElsewhere ? null : connections.destinationOf(row);
+  const identity = connections.engines.of(row);
   const ports = rows[row + PORTS];
   const meta = rows[row + META];
   return {
@@ -72,7 +74,7 @@ export function connectionEntry(connections: Connections, row: number, tick: num
     destinationAddress: destination?.address ?? formatAddress(family, rows, row + table.daddr),
     destinationPort: meta & 0xffff,
     flags: rows[row + FLAGS],
-    engine: '',
-    engineData: '',
+    engine: identity?.engine ?? '',
+    engineData: identity?.data ?? '',
   };
 }

@@ -12,7 +12,7 @@
 import type { Family } from './address.ts';
 import type { Connections } from './conntrack/connections.ts';
 import { MASQ } from './conntrack/forward-method.ts';
-import { CONTROL, FLAGS, FWD_MASK, META, N_CONTROL, NOOUTPUT } from './conntrack/layout.ts';
+import { CONTROL, FLAGS, FWD_MASK, META, N_CONTROL, NOOUTPUT, TRACKED } from './conntrack/layout.ts';
 import { SCTP_CLOSED } from './conntrack/sctp-state.ts';
 import { INPUT, OUTPUT, TCP_CLOSE, TCP_FIN_WAIT, TCP_TIME_WAIT } from './conntrack/tcp-state.ts';
 import { countIn, countOut, type Datapath, type DatapathListener } from './datapath.ts';
@@ -32,7 +32,7 @@ import { reject } from './host/reject.ts';
 import type { Wire } from './host/wire.ts';
 import { countOwnError4, lookupOutRelated4, receiveRelated4, respondRelated4 } from './modes/icmp-related.ts';
 import { countOwnError6, lookupOutRelated6, receiveRelated6, respondRelated6 } from './modes/icmpv6-related.ts';
-import { rewriteReply } from './modes/nat.ts';
+import { restoreSource, rewriteReply } from './modes/nat.ts';
 import { PASS, sendLimit } from './modes/outgoing.ts';
 import { transmit } from './modes/transmit.ts';
 import { ARP_LENGTH } from './packet/arp.ts';
@@ -57,6 +57,9 @@ import { V, VERDICT_NAMES } from './verdicts.ts';
 /** Where a fragment is put together: what is for the director apart from what passes through. */
 const FOR_US = 0;
 const PASSING = 1;
+
+/** A packet's connection is over: it begins another. */
+const ANEW = -2;
 
 /** The parts that the frame path works with. */
 export interface PipelineParts {
@@ -288,7 +291,10 @@ export class Pipeline implements Datapath {
     if (hasPortNumbers(packet.protocol) && this.registry.isActive(packet.family)) {
       const connections = this.#connections();
       const reply = this.#reply(connections);
-      if (reply !== PASS) return reply === V.REPLY ? this.#up() : reply;
+      if (reply !== PASS) {
+        this.wire.completePartial(packet.ip + packet.length);
+        return reply === V.REPLY ? this.#up() : reply;
+      }
       if (packet.toHost && !this.#standsBy()) {
         const verdict = this.#request(connections);
         if (verdict === V.LOCAL) this.#up();
@@ -358,13 +364,30 @@ export class Pipeline implements Datapath {
     const whole = this.#reassemble(PASSING);
     if (whole !== PASS) return whole;
     if (isIcmp) return this.#forwardIcmp(neighbour);
-    const verdict = this.#reply(this.#connections());
-    if (verdict !== PASS) return verdict === V.REPLY ? this.#sendOn(neighbour, V.REPLY) : verdict;
+    const connections = this.#connections();
+    let verdict = this.#reply(connections);
+    if (verdict === PASS && this.#startsConnection(connections)) {
+      verdict = this.#respond(connections, this.#scheduling.row);
+    }
+    if (verdict !== PASS) return verdict === V.REPLY ? this.#sendReply(neighbour) : verdict;
     if (this.sysctl.nat_icmp_send !== 0 && this.#isStrayReply()) {
       tellPortUnreachable(this);
       return V.NOT_WANTED;
     }
     return this.#sendOn(neighbour, V.FORWARDED);
+  }
+
+  #sendReply(neighbour: Neighbour): number {
+    const { packet, view } = this;
+    const { mtu } = neighbour.interface;
+    if (packet.length > mtu && packet.largestFragment === 0 && !mayFragment(packet, view)) {
+      // It fitted when it came: a helper has made it longer.
+      this.wire.completePartial(packet.ip + packet.length);
+      restoreSource(view, packet);
+      tellTooBig(this, mtu);
+      return V.TOO_BIG;
+    }
+    return this.#sendOn(neighbour, V.REPLY);
   }
 
   #sendOn(neighbour: Neighbour, verdict: number): number {
@@ -396,19 +419,34 @@ export class Pipeline implements Datapath {
    * @returns {@link PASS} when it belongs to no connection, REPLY when it does, or the verdict that it is lost.
    */
   #reply(connections: Connections): number {
-    const { packet, tick } = this;
+    const { packet } = this;
     const { table } = connections;
     if (!packet.hasPorts) return PASS;
     const row = table.lookupOut(packet.protocol, packet.address, DST, packet.destinationPort, SRC, packet.sourcePort);
-    if (row === 0) return PASS;
-    if ((table.rows[row + FLAGS] & FWD_MASK) === MASQ && !rewriteReply(this, connections, row)) {
-      connections.finish(row, tick);
-      return V.SHORT_TRANSPORT;
+    return row === 0 ? PASS : this.#respond(connections, row);
+  }
+
+  /** A packet from the server of the connection at `row`. Returns REPLY or the verdict that it is lost. */
+  #respond(connections: Connections, row: number): number {
+    const { packet, tick } = this;
+    if ((connections.table.rows[row + FLAGS] & FWD_MASK) === MASQ) {
+      const verdict = rewriteReply(this, connections, row);
+      if (verdict !== PASS) {
+        connections.finish(row, tick);
+        return verdict;
+      }
     }
     countOut(this, connections.destinationOf(row), packet.length);
     connections.track(row, OUTPUT, packet);
     connections.finish(row, tick);
     return V.REPLY;
+  }
+
+  /** Whether the packet comes from a NAT server, and has begun a connection. */
+  #startsConnection(connections: Connections): boolean {
+    const { packet } = this;
+    if (packet.protocol !== ipv4.PROTO_UDP || !packet.hasPorts) return false;
+    return this.#scheduling.connectOut(this, packet, connections) === SCHEDULED;
   }
 
   /** Whether the packet comes from a NAT server, but belongs to no connection and is no reset. */
@@ -417,7 +455,8 @@ export class Pipeline implements Datapath {
     if (!packet.hasPorts) return false;
     if (packet.protocol === ipv4.PROTO_TCP && (packet.tcpFlags & RST) !== 0) return false;
     if (packet.protocol === ipv4.PROTO_SCTP && packet.sctpChunk === CHUNK_ABORT) return false;
-    return this.registry.hasMasqServer(packet.family, packet.protocol, packet.address, SRC, packet.sourcePort);
+    const { family, protocol, address, sourcePort } = packet;
+    return this.registry.findMasqServer(family, protocol, address, SRC, sourcePort) !== null;
   }
 
   /**
@@ -429,12 +468,17 @@ export class Pipeline implements Datapath {
     let row = packet.hasPorts
       ? connections.table.lookupIn(packet.protocol, packet.address, SRC, packet.sourcePort, DST, packet.destinationPort)
       : 0;
-    if (row !== 0 && opensConnection(packet) && this.#mustReschedule(connections, row)) row = 0;
+    if (row !== 0 && opensConnection(packet)) {
+      const verdict = this.#reopen(connections, row);
+      if (verdict === ANEW) row = 0;
+      else if (verdict !== PASS) return verdict;
+    }
     if (row !== 0) {
       const destination = connections.destinationOf(row);
       if (destination !== null && !destination.available) {
         if (this.sysctl.expire_nodest_conn === 0) return V.SERVER_GONE;
         connections.expireNow(row, tick);
+        if ((connections.table.rows[row + FLAGS] & TRACKED) !== 0) return V.SERVER_GONE;
         row = 0;
       }
     }
@@ -456,15 +500,20 @@ export class Pipeline implements Datapath {
     return verdict;
   }
 
-  /** A SYN for a connection that exists: whether the old one is over, so that this is a new one from the same port. */
-  #mustReschedule(connections: Connections, row: number): boolean {
+  /**
+   * A SYN for a connection that exists: whether the old one is over, so that this is a new one from the same port.
+   * @returns {@link PASS} for the old connection, {@link ANEW} for a new one, or the verdict that it must come again.
+   */
+  #reopen(connections: Connections, row: number): number {
     const { sysctl, tick } = this;
     const { rows } = connections.table;
     const destination = connections.destinationOf(row);
     const quiescent = sysctl.expire_nodest_conn !== 0 && destination !== null && destination.weight === 0;
-    if (!quiescent && !isOver(rows, row, sysctl.conn_reuse_mode)) return false;
+    if (!quiescent && !isOver(rows, row, sysctl.conn_reuse_mode)) return PASS;
     if (rows[row + N_CONTROL] === 0) connections.expireNow(row, tick);
-    return true;
+    const state = rows[row + META] >>> 24;
+    const isTracked = (rows[row + FLAGS] & TRACKED) !== 0 && state !== TCP_TIME_WAIT && state !== TCP_CLOSE;
+    return isTracked ? V.SERVER_GONE : ANEW;
   }
 
   localOut(ip: number, family: Family): void {
@@ -481,6 +530,10 @@ function interfaceOf(interfaces: readonly Interface[], vlan: number): Interface 
 
 function isLoopback6(words: Int32Array, at: number): boolean {
   return (words[at] | words[at + 1] | words[at + 2]) === 0 && words[at + 3] === 1;
+}
+
+function mayFragment(packet: Packet, view: DataView): boolean {
+  return packet.family === 4 && (ipv4.fragment(view, packet.ip) & ipv4.DF) === 0;
 }
 
 function icmpProtocol(family: Family): number {

@@ -57,6 +57,8 @@ const VERDICTS = {
   OVERLOAD: 'dropped: defence against overload (drop_packet)',
   SHORT_TRANSPORT: 'dropped: its transport header is not whole',
   BAD_CHECKSUM: 'dropped: a wrong transport or ICMP checksum',
+  BAD_OPTIONS: 'dropped: TCP options that cannot be read, where they must be',
+  UNIDENTIFIED: 'dropped: the persistence engine finds nothing in it to know its client by',
   NOT_WANTED: 'dropped: for the director itself, and nobody wants it',
 } as const;
 

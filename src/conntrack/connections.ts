@@ -8,15 +8,21 @@ import { PROTO_SCTP, PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
 import { NO_CHUNK } from '../packet/sctp.ts';
 import type { Destination } from '../services/destination.ts';
 import { seconds } from '../ticks.ts';
+import { ApplicationState } from './application.ts';
+import { type EngineIdentity, EngineTemplates } from './engine-templates.ts';
 import { MASQ } from './forward-method.ts';
 import {
   CADDR,
   CONTROL,
   DEST,
+  ELSEWHERE,
+  ENGINE,
   EXPIRES,
   FLAGS,
   FWD_MASK,
+  HAS_MORE,
   HASHED,
+  HELPED,
   IN_PKTS,
   INACTIVE,
   MARK,
@@ -31,11 +37,21 @@ import {
   TEMPLATE,
   TEMPLATE_ASSURED,
   TIMEOUT,
+  TRACKED,
 } from './layout.ts';
 import type { ProtocolTimeouts } from './protocols.ts';
 import { nextSctpState, SCTP_ESTABLISHED } from './sctp-state.ts';
 import { ConnectionTable } from './table.ts';
-import { INPUT, INPUT_ONLY, isActive, NORMAL_TABLE, nextTcpState, OUTPUT, TCP_ESTABLISHED } from './tcp-state.ts';
+import {
+  INPUT,
+  INPUT_ONLY,
+  isActive,
+  NORMAL_TABLE,
+  nextTcpState,
+  OUTPUT,
+  TCP_ESTABLISHED,
+  TCP_LISTEN,
+} from './tcp-state.ts';
 import { UDP_NORMAL } from './udp-state.ts';
 import { TimerWheel } from './wheel.ts';
 
@@ -43,6 +59,8 @@ import { TimerWheel } from './wheel.ts';
 const NEW_TICKS = seconds(3);
 /** What a connection that others still hang on is given when its time is over. */
 const HELD_TICKS = seconds(60);
+/** The FTP helper looks into NAT connections to this virtual port. */
+const FTP_PORT = 21;
 
 /** Told of connections that come and go, when somebody wants to know. */
 export interface ConnectionObserver {
@@ -66,6 +84,9 @@ export class Connections {
   readonly #ending: number[] = [];
   /** The TCP state table in force: the normal or the secure one. */
   tcpTable: Uint8Array = NORMAL_TABLE;
+  /** The templates of persistence engines. */
+  readonly engines: EngineTemplates;
+  readonly #applications = new Map<number, ApplicationState>();
 
   constructor(
     family: Family,
@@ -78,6 +99,7 @@ export class Connections {
   ) {
     this.family = family;
     this.table = new ConnectionTable(wordsOf(family), capacity, seed);
+    this.engines = new EngineTemplates(wordsOf(family));
     this.#wheel = new TimerWheel(this.table.rows, tick, (row, now) => this.#expire(row, now));
     this.#destinations = destinations;
     this.#timeouts = timeouts;
@@ -110,6 +132,36 @@ export class Connections {
     mark: number,
     tick: number,
   ): number {
+    const row = this.#make(
+      protocol,
+      clientWords,
+      clientAt,
+      clientPort,
+      virtualWords,
+      virtualAt,
+      virtualPort,
+      destination,
+      serverPort,
+      flags,
+      mark,
+    );
+    if (row !== 0) this.#start(row, tick);
+    return row;
+  }
+
+  #make(
+    protocol: number,
+    clientWords: Words,
+    clientAt: number,
+    clientPort: number,
+    virtualWords: Words,
+    virtualAt: number,
+    virtualPort: number,
+    destination: Destination | null,
+    serverPort: number,
+    flags: number,
+    mark: number,
+  ): number {
     const { table } = this;
     const { rows, width } = table;
     const row = table.allocate();
@@ -124,6 +176,28 @@ export class Connections {
     rows[row + FLAGS] = flags;
     rows[row + DEST] = NO_DESTINATION;
     if (destination !== null) this.bind(row, destination);
+    return row;
+  }
+
+  /**
+   * Makes a template of a persistence engine.
+   * @param key the client's address (or its network) at 0 and the virtual one at 4.
+   * @returns its row, or 0 when the table is full.
+   */
+  createForEngine(
+    protocol: number,
+    key: Words,
+    virtualPort: number,
+    destination: Destination,
+    serverPort: number,
+    identity: EngineIdentity,
+    mark: number,
+    tick: number,
+  ): number {
+    const flags = TEMPLATE | ENGINE;
+    const row = this.#make(protocol, key, 0, 0, key, 4, virtualPort, destination, serverPort, flags, mark);
+    if (row === 0) return 0;
+    this.engines.add(row, protocol, key, virtualPort, identity);
     this.#start(row, tick);
     return row;
   }
@@ -132,7 +206,8 @@ export class Connections {
    * Makes a connection or template that a sync master told of. Its server may be unknown here: then it is used by its
    * address alone, until {@link bind} ties it to a destination.
    * @param words the client's, the virtual and the server's address, four words each.
-   * @param flags connection flags, SYNCED among them.
+   * @param flags connection flags, SYNCED among them, and ENGINE when there is an identity.
+   * @param identity for a template of a persistence engine, what tells it apart; else null.
    * @returns its row, or 0 when the table is full.
    */
   createSynced(
@@ -144,6 +219,7 @@ export class Connections {
     serverPort: number,
     flags: number,
     mark: number,
+    identity: EngineIdentity | null,
     tick: number,
   ): number {
     const { table } = this;
@@ -161,6 +237,8 @@ export class Connections {
     rows[row + FLAGS] = flags;
     rows[row + DEST] = NO_DESTINATION;
     if (destination !== null) this.bind(row, destination);
+    else this.#bindHelper(row);
+    if (identity !== null) this.engines.add(row, protocol, words, virtualPort, identity);
     this.#start(row, tick);
     return row;
   }
@@ -206,6 +284,29 @@ export class Connections {
       destination.overloaded = true;
       this.#observer.overloadChanged(destination);
     }
+    this.#bindHelper(row);
+  }
+
+  /** Lets the FTP helper look into a control connection under NAT (kernel behaviour: ip_vs_bind_app). */
+  #bindHelper(row: number): void {
+    const { rows } = this.table;
+    if ((rows[row + PORTS] & 0xffff) !== FTP_PORT || ((rows[row + META] >>> 16) & 0xff) !== PROTO_TCP) return;
+    if ((rows[row + FLAGS] & FWD_MASK) === MASQ) rows[row + FLAGS] |= HELPED | TRACKED;
+  }
+
+  /** What an application helper keeps of a connection that it looks into, if there is something. */
+  applicationOf(row: number): ApplicationState | undefined {
+    return this.#applications.get(row);
+  }
+
+  /** The same, made where there was nothing yet. The connection must be one that a helper looks into (HELPED). */
+  makeApplication(row: number): ApplicationState {
+    let state = this.#applications.get(row);
+    if (state === undefined) {
+      state = new ApplicationState();
+      this.#applications.set(row, state);
+    }
+    return state;
   }
 
   #unbind(row: number): void {
@@ -309,6 +410,21 @@ export class Connections {
     if (nearer && (rows[row + FLAGS] & ONE_PACKET) === 0) this.#wheel.file(row);
   }
 
+  /** Gives a connection another server address than its destination's. */
+  moveServer(row: number, words: Words, at: number): void {
+    const { rows, width, daddr } = this.table;
+    for (let i = 0; i < width; i++) rows[row + daddr + i] = words[at + i];
+    rows[row + FLAGS] |= ELSEWHERE;
+  }
+
+  /** Lets a TCP connection wait for its first packet. */
+  listen(row: number, tick: number): void {
+    const { rows } = this.table;
+    rows[row + META] = (TCP_LISTEN << 24) | (rows[row + META] & 0xffffff);
+    rows[row + TIMEOUT] = this.#timeouts.tcp[TCP_LISTEN];
+    this.restart(row, tick);
+  }
+
   /** Counts a packet of the client's. */
   countPacket(row: number): number {
     return ++this.table.rows[row + IN_PKTS];
@@ -341,6 +457,10 @@ export class Connections {
     table.unhash(row);
     const template = rows[row + CONTROL];
     if (template !== 0) rows[template + N_CONTROL]--;
+    if ((rows[row + FLAGS] & HAS_MORE) !== 0) {
+      this.#applications.delete(row);
+      this.engines.remove(row);
+    }
     this.#unbind(row);
     table.release(row);
   }
@@ -400,6 +520,7 @@ export class Connections {
     rows[row + PORTS] = 0xffff;
     rows[row + META] |= 0xffff;
     table.hash(row);
+    if ((rows[row + FLAGS] & ENGINE) !== 0) this.engines.hide(row);
   }
 }
 

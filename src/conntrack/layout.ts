@@ -60,6 +60,18 @@ export const NO_CPORT = 0x800;
 export const TEMPLATE = 0x1000;
 /** For one datagram only. */
 export const ONE_PACKET = 0x2000;
+/** Of FTP, control or data: with Linux also netfilter tracks it, which shows in what becomes of it with its server. */
+export const TRACKED = 0x10000;
+
+/** Flags of the director's own, which never leave it. */
+/** An application helper looks into it; see apps/. */
+export const HELPED = 0x1000000;
+/** A template of a persistence engine; see engine-templates.ts. */
+export const ENGINE = 0x2000000;
+/** The server's address is not that of its destination. */
+export const ELSEWHERE = 0x4000000;
+/** All that is kept beside the row for some connections goes with them. */
+export const HAS_MORE: number = HELPED | ENGINE;
 
 /** A template's states. */
 export const TEMPLATE_NONE = 0;

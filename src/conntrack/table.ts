@@ -7,7 +7,7 @@
  */
 import { sameAddress, type Words } from '../address.ts';
 import { MASQ } from './forward-method.ts';
-import { CADDR, FLAGS, FWD_MASK, HASHED, META, NEXT, NO_CPORT, PORTS, strideOf, TEMPLATE } from './layout.ts';
+import { CADDR, ENGINE, FLAGS, FWD_MASK, HASHED, META, NEXT, NO_CPORT, PORTS, strideOf, TEMPLATE } from './layout.ts';
 
 export class ConnectionTable {
   /** Words of an address: 1 for IPv4, 4 for IPv6. */
@@ -153,7 +153,7 @@ export class ConnectionTable {
     while (row !== 0) {
       if (
         rows[row + PORTS] === virtualPort &&
-        (rows[row + FLAGS] & TEMPLATE) !== 0 &&
+        (rows[row + FLAGS] & (TEMPLATE | ENGINE)) === TEMPLATE &&
         ((rows[row + META] >>> 16) & 0xff) === protocol &&
         sameAddress(width, rows, row + CADDR, words, clientAt) &&
         sameAddress(width, rows, row + vaddr, words, virtualAt)
@@ -228,6 +228,8 @@ export class ConnectionTable {
 
   #bucketOfRow(row: number): number {
     const { rows } = this;
+    // Not found by address: any bucket will do, and one client's are better not in the same.
+    if ((rows[row + FLAGS] & ENGINE) !== 0) return (Math.imul(row, 0x9e3779b1) >>> 8) & this.#mask;
     return this.#bucket((rows[row + META] >>> 16) & 0xff, rows, row + CADDR, rows[row + PORTS] >>> 16);
   }
 

@@ -71,9 +71,11 @@ export class Wire {
     this.#partialField = field;
   }
 
-  #completePartial(end: number): void {
+  /** Completes the checksum that was left partial now, if one was; `end` is the packet's end. */
+  completePartial(end: number): void {
     const { view } = this;
     const start = this.#partialStart;
+    if (start === 0) return;
     view.setUint16(this.#partialField, finish(sumBytes(view, start, end - start, 0)) || 0xffff);
     this.#partialStart = 0;
   }
@@ -86,7 +88,7 @@ export class Wire {
       if (device.checksumOffload === true) {
         partial = ((this.#partialStart - frame) << 16) | (this.#partialField - frame);
         this.#partialStart = 0;
-      } else this.#completePartial(frame + length);
+      } else this.completePartial(frame + length);
     }
     outgoing.partial[outgoing.count] = partial;
     outgoing.offsets[outgoing.count] = frame;
@@ -112,7 +114,7 @@ export class Wire {
   /** Sends an IP packet that is no larger than the interface allows to a neighbour, or lets it wait for the MAC address. */
   send(ip: number, length: number, neighbour: Neighbour, tick: number): void {
     if (neighbour.state === INCOMPLETE) {
-      if (this.#partialStart !== 0) this.#completePartial(ip + length);
+      this.completePartial(ip + length);
       this.#neighbours.wait(neighbour, this.pool.memory.slice(ip, ip + length), tick);
       return;
     }
@@ -151,7 +153,7 @@ export class Wire {
       this.send(ip, length, neighbour, tick);
       return;
     }
-    if (this.#partialStart !== 0) this.#completePartial(ip + length);
+    this.completePartial(ip + length);
     if (family === 4) this.#fragment4(ip, length, neighbour, limit, tick);
     else this.#fragment6(ip, length, neighbour, limit, tick);
   }

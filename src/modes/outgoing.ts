@@ -2,6 +2,7 @@
  * What all forward methods have in common on the way out: time to live, and what fits (kernel behaviour: ip_vs_xmit.c).
  */
 import type { Connections } from '../conntrack/connections.ts';
+import { ELSEWHERE, FLAGS } from '../conntrack/layout.ts';
 import type { Datapath } from '../datapath.ts';
 import { tellTooBig, tellTtlExceeded } from '../host/errors.ts';
 import type { Hop } from '../host/host.ts';
@@ -55,15 +56,18 @@ function passes6(dp: Datapath, mtu: number): number {
   return PASS;
 }
 
-/** The way to a connection's server. One that a sync master told of may have a server that is no destination here. */
+/**
+ * The way to a connection's server. One that a sync master told of may have a server that is no destination here, and
+ * the data connection of an FTP server may go to another address of its own.
+ */
 export function hopOf(
   dp: Datapath,
   connections: Connections,
   row: number,
   destination: Destination | null,
 ): Hop | null {
-  if (destination !== null) return dp.host.hopOf(destination);
   const { rows, daddr } = connections.table;
+  if (destination !== null && (rows[row + FLAGS] & ELSEWHERE) === 0) return dp.host.hopOf(destination);
   return dp.host.hopTo(connections.family, rows, row + daddr);
 }
 

@@ -24,6 +24,7 @@ export class FramePool {
   /** Bytes that a received frame may have. */
   readonly room: number;
   readonly #spareOffsets = new Int32Array(SPARE);
+  readonly #stride: number;
   #sparesUsed = 0;
   /** Where the frame begins in the one slot that holds a datagram of any size. */
   readonly jumbo: number;
@@ -36,6 +37,7 @@ export class FramePool {
     let stride = Math.ceil((HEADROOM + this.room) / CACHE_LINE);
     if (stride % 2 === 0) stride++; // an odd number of cache lines visits every cache set
     stride *= CACHE_LINE;
+    this.#stride = stride;
     const slots = BURST + SPARE;
     this.memory = new Uint8Array(slots * stride + HEADROOM + JUMBO + CACHE_LINE);
     this.view = new DataView(this.memory.buffer);
@@ -48,6 +50,12 @@ export class FramePool {
   /** The start of a slot for a frame of the director's own, or -1 when all are waiting to be sent. */
   takeSpare(): number {
     return this.#sparesUsed === SPARE ? -1 : this.#spareOffsets[this.#sparesUsed++];
+  }
+
+  /** Where the slot ends that the offset `at` lies in. */
+  slotEnd(at: number): number {
+    if (at >= this.jumboSlot) return this.memory.length;
+    return (Math.floor(at / this.#stride) + 1) * this.#stride;
   }
 
   /** Everything has been sent: all spare slots are free again. */

@@ -27,7 +27,7 @@ export interface ServiceOptions {
   readonly persistent?: number;
   /** Which clients count as one (`-M`): a dotted mask (IPv4) or a prefix length. Default: every address on its own. */
   readonly netmask?: string | number;
-  /** Persistence engine (`--pe`): `sip`. Needs `persistent`. */
+  /** Persistence engine (`--pe`): `sip`, or one of your own by its name. Of no use without `persistent`. */
   readonly engine?: string;
   /** Schedule every datagram on its own (`-o`); UDP and firewall-mark services only. */
   readonly onePacket?: boolean;

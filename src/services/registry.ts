@@ -7,6 +7,7 @@ import { DirectorError } from '../errors.ts';
 import { PROTO_TCP } from '../packet/ipv4.ts';
 import type { SchedulerContext, SchedulerFactory } from '../schedulers/scheduler.ts';
 import { Destination } from './destination.ts';
+import type { PersistenceEngine } from './engines/engine.ts';
 import { Service, SVC_ONEPACKET, SVC_PERSISTENT } from './service.ts';
 import type { DestinationSettings, ServiceName, ServiceSettings } from './settings.ts';
 
@@ -48,6 +49,8 @@ export class Registry {
   #services4 = 0;
   #services6 = 0;
   #ftp = 0;
+  /** How many services there are whose servers may begin connections. */
+  #connectingServices = 0;
 
   constructor(context: SchedulerContext, observer: RegistryObserver) {
     this.#context = context;
@@ -147,8 +150,12 @@ export class Registry {
     return found;
   }
 
-  /** Whether there is a NAT server with this address and port, of a service of this protocol. */
-  hasMasqServer(family: Family, protocol: number, words: Words, at: number, port: number): boolean {
+  /**
+   * The NAT server with this address and port, of a service of this protocol, or null: the one added last, if there are
+   * several.
+   */
+  findMasqServer(family: Family, protocol: number, words: Words, at: number, port: number): Destination | null {
+    let found: Destination | null = null;
     for (const service of this.services()) {
       if (service.family !== family || (service.fwmark === 0 && service.protocol !== protocol)) continue;
       for (const destination of service.destinations) {
@@ -156,13 +163,23 @@ export class Registry {
           destination.method === MASQ &&
           destination.port === port &&
           destination.family === family &&
-          sameAddress(wordsOf(family), destination.words, 0, words, at)
+          sameAddress(wordsOf(family), destination.words, 0, words, at) &&
+          (found === null || destination.sequence > found.sequence)
         ) {
-          return true;
+          found = destination;
         }
       }
     }
-    return false;
+    return found;
+  }
+
+  /** The same, if it is a server that may begin connections: its service's engine says so, and has one port to show. */
+  findConnectingServer(family: Family, protocol: number, words: Words, at: number, port: number): Destination | null {
+    if (this.#connectingServices === 0) return null;
+    const destination = this.findMasqServer(family, protocol, words, at, port);
+    if (destination === null) return null;
+    const { engine, fwmark, port: virtualPort } = destination.service;
+    return connects(engine) !== 0 && fwmark === 0 && virtualPort !== 0 ? destination : null;
   }
 
   /**
@@ -242,6 +259,7 @@ export class Registry {
     service.timeout = settings.timeout;
     service.netmask.set(settings.netmask);
     service.netmaskLength = settings.netmaskLength;
+    this.#connectingServices += connects(settings.engine) - connects(service.engine);
     service.engine = settings.engine;
   }
 
@@ -256,6 +274,7 @@ export class Registry {
       service.fwmark !== 0
         ? this.#marks[service.fwmark & (BUCKETS - 1)]
         : this.#bucket(service.family, service.protocol, service.words, 0, service.port);
+    this.#connectingServices -= connects(service.engine);
     bucket.splice(bucket.indexOf(service), 1);
     this.#count(service, -1);
   }
@@ -359,6 +378,10 @@ export class Registry {
   tick(): void {
     for (const service of this.services()) service.scheduler?.tick?.();
   }
+}
+
+function connects(engine: PersistenceEngine | null): number {
+  return engine?.serversConnect === true ? 1 : 0;
 }
 
 function isAt(destination: Destination, address: Address, port: number): boolean {

@@ -4,17 +4,18 @@
  */
 import type { Family, Words } from '../address.ts';
 import type { Connections } from '../conntrack/connections.ts';
+import type { EngineIdentity } from '../conntrack/engine-templates.ts';
 import { BYPASS } from '../conntrack/forward-method.ts';
 import { ONE_PACKET, TEMPLATE, TIMEOUT } from '../conntrack/layout.ts';
 import type { Datapath } from '../datapath.ts';
 import { DST, type Packet, SRC } from '../packet/dissect.ts';
 import { PROTO_IP, PROTO_SCTP, PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
 import { CHUNK_ABORT, CHUNK_INIT, NO_CHUNK } from '../packet/sctp.ts';
-import { RST, SYN } from '../packet/tcp.ts';
-import type { ScheduledPacket } from '../schedulers/scheduler.ts';
+import { headerLength, RST, SYN } from '../packet/tcp.ts';
 import { seconds } from '../ticks.ts';
 import { V } from '../verdicts.ts';
 import type { Destination } from './destination.ts';
+import { type EnginePacket, MAX_ENGINE_DATA, type PersistenceEngine } from './engines/engine.ts';
 import { FTP_DATA_PORT, FTP_PORT } from './registry.ts';
 import { type Service, SVC_ONEPACKET, SVC_PERSISTENT } from './service.ts';
 import { CONNS } from './stats.ts';
@@ -27,7 +28,7 @@ export const SCHEDULED = -2;
 export const LEAVE = -3;
 
 /** One packet's scheduling, reused for every packet. */
-export class Scheduling implements ScheduledPacket {
+export class Scheduling implements EnginePacket {
   family: Family = 4;
   protocol = 0;
   source: Words = new Int32Array(4);
@@ -35,6 +36,9 @@ export class Scheduling implements ScheduledPacket {
   sourcePort = 0;
   destinationPort = 0;
   inverse = false;
+  view: DataView = new DataView(new ArrayBuffer(0));
+  payload = 0;
+  payloadLength = 0;
 
   /** The connection made. */
   row = 0;
@@ -79,10 +83,7 @@ export class Scheduling implements ScheduledPacket {
         ? this.#persistent(dp, service, packet, connections, clientAt, clientPort, virtualAt, virtualPort, mark)
         : this.#plain(dp, service, packet, connections, clientAt, clientPort, virtualAt, virtualPort, mark);
     if (result === SCHEDULED) {
-      const destination = connections.destinationOf(this.row)!;
-      destination.stats.counts[CONNS]++;
-      service.stats.counts[CONNS]++;
-      dp.stats.counts[CONNS]++;
+      countConnection(dp, connections.destinationOf(this.row)!);
       return SCHEDULED;
     }
     if (result !== LEAVE) return result;
@@ -174,7 +175,13 @@ export class Scheduling implements ScheduledPacket {
       key[4 + i] = words[at + i];
     }
 
-    let template = connections.table.lookupTemplate(protocol, key, 0, 4, templatePort);
+    const identity = service.engine === null ? null : this.#identify(dp, service.engine, packet);
+    if (identity === null && service.engine !== null) return V.UNIDENTIFIED;
+
+    let template =
+      identity === null
+        ? connections.table.lookupTemplate(protocol, key, 0, 4, templatePort)
+        : connections.engines.find(protocol, key, templatePort, identity);
     if (template !== 0 && !isValid(dp, connections.destinationOf(template))) {
       connections.invalidateTemplate(template);
       template = 0;
@@ -185,20 +192,10 @@ export class Scheduling implements ScheduledPacket {
       if (picked === null) return LEAVE;
       destination = picked;
       const port = ownPort && service.port !== FTP_PORT ? destination.port : 0;
-      template = connections.create(
-        protocol,
-        key,
-        0,
-        0,
-        key,
-        4,
-        templatePort,
-        destination,
-        port,
-        TEMPLATE,
-        mark,
-        dp.tick,
-      );
+      template =
+        identity === null
+          ? connections.create(protocol, key, 0, 0, key, 4, templatePort, destination, port, TEMPLATE, mark, dp.tick)
+          : connections.createForEngine(protocol, key, templatePort, destination, port, identity, mark, dp.tick);
       if (template === 0) return V.TABLE_FULL;
       connections.table.rows[template + TIMEOUT] = seconds(service.timeout);
     } else {
@@ -225,6 +222,95 @@ export class Scheduling implements ScheduledPacket {
   }
 
   readonly #templateKey: Words = new Int32Array(8);
+
+  /** What the service's engine knows the packet's client by, or null. ICMP errors carry nothing to know it by. */
+  #identify(dp: Datapath, engine: PersistenceEngine, packet: Packet): EngineIdentity | null {
+    if (this.inverse) return null;
+    const transport = packet.ip + packet.headerLength;
+    const end = packet.ip + packet.length;
+    this.view = dp.view;
+    this.payload = Math.min(transport + transportLength(dp.view, packet), end);
+    this.payloadLength = end - this.payload;
+    const data = engine.identify(this);
+    if (data === null || data.length === 0 || data.length > MAX_ENGINE_DATA) return null;
+    return { engine: engine.name, data };
+  }
+
+  /**
+   * A UDP datagram that a NAT server sends, and that belongs to no connection, may begin one: if its service's engine
+   * says so (kernel behaviour: ip_vs_new_conn_out). The template then remembers that server.
+   * @returns {@link NOT_OURS} or {@link SCHEDULED}.
+   */
+  connectOut(dp: Datapath, packet: Packet, connections: Connections): number {
+    const { family, protocol, address, sourcePort, destinationPort } = packet;
+    const destination = dp.registry.findConnectingServer(family, protocol, address, SRC, sourcePort);
+    if (destination === null) return NOT_OURS;
+    const { service } = destination;
+    let template = 0;
+    if ((service.flags & SVC_PERSISTENT) !== 0) {
+      this.#fill(packet, false);
+      const identity = this.#identify(dp, service.engine!, packet);
+      if (identity === null) return NOT_OURS;
+      template = this.#templateFor(dp, connections, packet, destination, identity);
+      if (template === 0) return NOT_OURS;
+    }
+    this.row = connections.create(
+      protocol,
+      address,
+      DST,
+      destinationPort,
+      service.words,
+      0,
+      service.port,
+      destination,
+      sourcePort,
+      onePacketFlag(service, packet),
+      0,
+      dp.tick,
+    );
+    if (template !== 0) {
+      if (this.row !== 0) connections.control(this.row, template);
+      connections.restart(template, dp.tick);
+    }
+    if (this.row === 0) return NOT_OURS;
+    countConnection(dp, destination);
+    return SCHEDULED;
+  }
+
+  /** The template of what a server sends to a client; made, or made anew, when it does not lead to that server. */
+  #templateFor(
+    dp: Datapath,
+    connections: Connections,
+    packet: Packet,
+    destination: Destination,
+    identity: EngineIdentity,
+  ): number {
+    const { service } = destination;
+    const key = this.#templateKey;
+    for (let i = 0; i < 4; i++) {
+      key[i] = packet.address[DST + i] & service.netmask[i];
+      key[4 + i] = service.words[i];
+    }
+    const found = connections.engines.find(packet.protocol, key, service.port, identity);
+    if (found !== 0) {
+      const present = connections.destinationOf(found);
+      if (present === destination && isValid(dp, present)) return found;
+      connections.invalidateTemplate(found);
+    }
+    const { protocol, sourcePort } = packet;
+    const made = connections.createForEngine(
+      protocol,
+      key,
+      service.port,
+      destination,
+      sourcePort,
+      identity,
+      0,
+      dp.tick,
+    );
+    if (made !== 0) connections.table.rows[made + TIMEOUT] = seconds(service.timeout);
+    return made;
+  }
 
   /** There is no server: let the host have it, send it where it was going, or tell the client. */
   #leave(
@@ -262,6 +348,18 @@ export class Scheduling implements ScheduledPacket {
     if (service.port === FTP_PORT && virtualPort !== FTP_PORT) return NOT_OURS;
     return aboutIcmp ? V.NO_SERVER : LEAVE;
   }
+}
+
+function countConnection(dp: Datapath, destination: Destination): void {
+  destination.stats.counts[CONNS]++;
+  destination.service.stats.counts[CONNS]++;
+  dp.stats.counts[CONNS]++;
+}
+
+/** Length of the transport header, in bytes. */
+function transportLength(view: DataView, packet: Packet): number {
+  if (packet.protocol === PROTO_TCP) return headerLength(view, packet.ip + packet.headerLength);
+  return packet.protocol === PROTO_UDP ? 8 : 12;
 }
 
 function onePacketFlag(service: Service, packet: Packet): number {

@@ -1,6 +1,7 @@
 import type { Family, Words } from '../address.ts';
 import type { Scheduler, SchedulerFactory } from '../schedulers/scheduler.ts';
 import type { Destination } from './destination.ts';
+import type { PersistenceEngine } from './engines/engine.ts';
 import { Stats } from './stats.ts';
 
 /** Service flags, with the kernel's numbers (include/uapi/linux/ip_vs.h, IP_VS_SVC_F_*). */
@@ -38,8 +39,8 @@ export class Service {
   readonly netmask: Words = Int32Array.of(-1, -1, -1, -1);
   /** The same as a prefix length: 32 or 128 is every client on its own. */
   netmaskLength: number;
-  /** Name of the persistence engine, or empty. */
-  engine = '';
+  /** Tells its clients apart, if it is persistent; most services have none. */
+  engine: PersistenceEngine | null = null;
   readonly stats: Stats = new Stats();
 
   constructor(

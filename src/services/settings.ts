@@ -17,6 +17,7 @@ import { PROTO_SCTP, PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
 import type { SchedulerFactory } from '../schedulers/scheduler.ts';
 import type { DestinationKey, DestinationOptions, SchedulerFlag, ServiceKey, ServiceOptions } from './config.ts';
 import { TUNNEL_CSUM, TUNNEL_GRE, TUNNEL_GUE, TUNNEL_IPIP, TUNNEL_NOCSUM, TUNNEL_REMCSUM } from './destination.ts';
+import type { PersistenceEngine } from './engines/engine.ts';
 import { type Service, SVC_SCHED1, SVC_SCHED2, SVC_SCHED3 } from './service.ts';
 
 /** A service's key, as numbers. */
@@ -35,7 +36,7 @@ export interface ServiceSettings {
   readonly timeout: number;
   readonly netmask: Words;
   readonly netmaskLength: number;
-  readonly engine: string;
+  readonly engine: PersistenceEngine | null;
   readonly onePacket: boolean;
   readonly schedulerFlags: number;
 }
@@ -125,7 +126,7 @@ export function serviceName(key: ServiceKey): ServiceName {
 /** What {@link serviceSettings} needs to know of the director: the schedulers and engines there are. */
 export interface Known {
   scheduler(name: string): SchedulerFactory | undefined;
-  engine(name: string): boolean;
+  engine(name: string): PersistenceEngine | undefined;
 }
 
 export function serviceSettings(name: ServiceName, options: ServiceOptions, known: Known): ServiceSettings {
@@ -140,19 +141,22 @@ export function serviceSettings(name: ServiceName, options: ServiceOptions, know
   if (onePacket && name.fwmark === 0 && name.protocol !== PROTO_UDP) {
     throw invalidOption('onePacket', onePacket, 'possible for anything but UDP and firewall-mark services');
   }
-  const engine = options.engine ?? '';
-  if (engine !== '') {
-    if (typeof engine !== 'string' || !known.engine(engine)) {
-      throw new DirectorError('ERR_UNKNOWN_ENGINE', `engine: no persistence engine '${engine}'`, {
-        option: 'engine',
-        value: engine,
-      });
-    }
-    if (timeout === 0) throw invalidOption('engine', engine, 'possible without persistent');
-  }
+  const engine = persistenceEngine(options.engine ?? '', known);
   let schedulerFlags = 0;
   for (const flag of options.schedulerFlags ?? []) schedulerFlags |= choice('schedulerFlags', flag, FLAGS, 0);
   return { factory, timeout, ...netmask(name.family, options.netmask), engine, onePacket, schedulerFlags };
+}
+
+function persistenceEngine(name: string, known: Known): PersistenceEngine | null {
+  if (name === '') return null;
+  const engine = known.engine(name);
+  if (engine === undefined) {
+    throw new DirectorError('ERR_UNKNOWN_ENGINE', `engine: no persistence engine '${name}'`, {
+      option: 'engine',
+      value: name,
+    });
+  }
+  return engine;
 }
 
 function scheduler(given: string | SchedulerFactory, known: Known): SchedulerFactory {

@@ -192,6 +192,7 @@ export class SyncBackup implements SyncReader {
       serverPort,
       flags,
       mark,
+      null,
       this.#tick,
     );
   }
