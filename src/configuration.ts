@@ -14,7 +14,7 @@ import type { Device } from './devices/device.ts';
 import { invalidOption } from './errors.ts';
 import type { SchedulerFactory } from './schedulers/scheduler.ts';
 import type { PersistenceEngine } from './services/engines/engine.ts';
-import { integer } from './services/settings.ts';
+import { integer, object, ownEngine, ownScheduler } from './services/settings.ts';
 
 /** A network interface of the director's. */
 export interface InterfaceOptions {
@@ -123,7 +123,7 @@ function boolean(option: string, value: boolean | undefined, otherwise: boolean)
 
 /** Checks what a constructor was given. @throws DirectorError ERR_INVALID_OPTION */
 export function configure(options: DirectorOptions): Configuration {
-  if (typeof options !== 'object' || options === null) throw invalidOption('options', options, 'an object');
+  object('options', options);
   const interfaces = list('interfaces', options.interfaces).map(configureInterface);
   if (interfaces.length === 0)
     throw invalidOption('interfaces', options.interfaces, 'an array of at least one interface');
@@ -145,21 +145,11 @@ export function configure(options: DirectorOptions): Configuration {
     claimVips: boolean('claimVips', options.claimVips, true),
     maxConnections: integer('maxConnections', options.maxConnections, 1, MAX_CONNECTIONS, 2 ** 18),
     icmpErrorsPerSecond: icmpErrors(options.icmpErrorsPerSecond),
-    clock: options.clock ?? new SystemClock(),
-    random: options.random ?? Math.random,
-    schedulers: list('schedulers', options.schedulers),
-    engines: list('engines', options.engines).map(configureEngine),
+    clock: clock(options.clock),
+    random: random(options.random),
+    schedulers: list('schedulers', options.schedulers).map((one, i) => ownScheduler(`schedulers[${i}]`, one)),
+    engines: list('engines', options.engines).map((one, i) => ownEngine(`engines[${i}]`, one)),
   };
-}
-
-function configureEngine(engine: PersistenceEngine, i: number): PersistenceEngine {
-  const at = `engines[${i}]`;
-  if (typeof engine !== 'object' || engine === null) throw invalidOption(at, engine, 'an object');
-  if (typeof engine.name !== 'string' || !/^[!-~]{1,15}$/.test(engine.name)) {
-    throw invalidOption(`${at}.name`, engine.name, 'a name of 1 to 15 printable characters');
-  }
-  if (typeof engine.identify !== 'function') throw invalidOption(`${at}.identify`, engine.identify, 'a function');
-  return engine;
 }
 
 function icmpErrors(value = 1000): number {
@@ -168,15 +158,27 @@ function icmpErrors(value = 1000): number {
   return value;
 }
 
+function clock(value: Clock = new SystemClock()): Clock {
+  if (typeof value?.now !== 'function' || typeof value.every !== 'function') {
+    throw invalidOption('clock', value, 'a clock');
+  }
+  return value;
+}
+
+function random(value: () => number = Math.random): () => number {
+  if (typeof value !== 'function') throw invalidOption('random', value, 'a function');
+  return value;
+}
+
 function configureInterface(options: InterfaceOptions, i: number): InterfaceConfiguration {
   const at = `interfaces[${i}]`;
-  if (typeof options !== 'object' || options === null) throw invalidOption(at, options, 'an object');
+  object(at, options);
   const { device } = options;
   if (typeof device?.receive !== 'function' || typeof device.transmit !== 'function') {
     throw invalidOption(`${at}.device`, device, 'a device');
   }
   const vlan = integer(`${at}.vlan`, options.vlan, 1, 4094, 0);
-  const name = options.name ?? (vlan === 0 ? device.name : `${device.name}.${vlan}`);
+  const { name = vlan === 0 ? device.name : `${device.name}.${vlan}` } = options;
   if (typeof name !== 'string' || name === '') throw invalidOption(`${at}.name`, name, 'a non-empty string');
   return {
     device,
@@ -189,7 +191,7 @@ function configureInterface(options: InterfaceOptions, i: number): InterfaceConf
 }
 
 function configureRoute(options: RouteOptions, at: string, names: readonly string[]): RouteConfiguration {
-  if (typeof options !== 'object' || options === null) throw invalidOption(at, options, 'an object');
+  object(at, options);
   const gateway = options.via === undefined ? null : parseAddress(options.via, `${at}.via`);
   const family: Family = gateway?.family ?? 4;
   const prefix = parsePrefix(options.to, `${at}.to`, family);
@@ -202,7 +204,7 @@ function configureRoute(options: RouteOptions, at: string, names: readonly strin
 }
 
 function configureNeighbour(options: NeighbourOptions, at: string, names: readonly string[]): NeighbourConfiguration {
-  if (typeof options !== 'object' || options === null) throw invalidOption(at, options, 'an object');
+  object(at, options);
   const address = tryParseAddress(options.ip);
   if (address === undefined) throw invalidOption(`${at}.ip`, options.ip, 'an address');
   return { address, mac: parseMac(options.mac, `${at}.mac`), dev: knownName(`${at}.dev`, options.dev, names) };

@@ -46,8 +46,11 @@ export interface Datapath {
   tick: number;
   /** Whether packets for others are routed. */
   readonly forwarding: boolean;
-  /** The director itself is about to send the ICMP error or TCP reset at `ip`: IPVS sees it as a reply, if it is one. */
-  localOut(ip: number, family: Family): void;
+  /**
+   * The director itself is about to send the ICMP error or TCP reset at `ip`: IPVS sees it as a reply, if it is one.
+   * @returns false when it must not be sent.
+   */
+  localOut(ip: number, family: Family): boolean;
 }
 
 export function connectionsOf(dp: Datapath, family: Family): Connections {

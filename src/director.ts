@@ -52,6 +52,7 @@ import {
   destinationSettings,
   integer,
   type Known,
+  object,
   serviceName,
   serviceSettings,
 } from './services/settings.ts';
@@ -367,6 +368,8 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
    * copy of the frame and the name of the interface. Without a handler such frames are refused or dropped, and counted.
    */
   set onPassed(handler: PassedHandler | null) {
+    if (handler !== null && typeof handler !== 'function')
+      throw invalidOption('onPassed', handler, 'a function or null');
     this.#pipeline.onPassed = handler;
   }
 
@@ -426,12 +429,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     const service = this.#registry.get(serviceName(key));
     const settings = destinationSettings(options);
     const { address, text, port } = this.#destinationName(service, destination, settings.method);
-    if (address.family !== service.family && settings.method !== TUNNEL) {
-      throw invalidOption('destination.address', text, "of the service's family: only tunnels may differ");
-    }
-    if (address.family !== service.family && this.#sync.entries().length > 0) {
-      throw invalidOption('destination.address', text, "of the service's family: a sync daemon runs");
-    }
+    this.#checkFamily(service, address, text, settings.method);
     if (!this.#isHost(address)) throw invalidOption('destination.address', text, 'the address of a host');
     this.#registry.addDestination(service, address, port, text, settings);
   }
@@ -445,7 +443,18 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     const service = this.#registry.get(serviceName(key));
     const settings = destinationSettings(options);
     const { address, text, port } = this.#destinationName(service, destination, settings.method);
+    this.#checkFamily(service, address, text, settings.method);
     this.#registry.editDestination(this.#registry.destination(service, address, port, text), settings);
+  }
+
+  #checkFamily(service: Service, address: Address, text: string, method: number): void {
+    if (address.family === service.family) return;
+    if (method !== TUNNEL) {
+      throw invalidOption('destination.address', text, "of the service's family: only tunnels may differ");
+    }
+    if (this.#sync.entries().length > 0) {
+      throw invalidOption('destination.address', text, "of the service's family: a sync daemon runs");
+    }
   }
 
   /** @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE, ERR_NO_SUCH_DESTINATION */
@@ -476,6 +485,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
 
   /** Sets the timeouts of `--set`, in seconds; 0 or absent leaves one as it is. @throws DirectorError ERR_INVALID_OPTION */
   setTimeouts(timeouts: Partial<Timeouts>): void {
+    object('timeouts', timeouts);
     const max = 31 * 86400;
     for (const name of ['tcp', 'tcpfin', 'udp'] as const) integer(name, timeouts[name], 0, max, 0);
     this.#timeouts.set(timeouts);

@@ -30,8 +30,8 @@ import type { Neighbour } from './host/neighbours.ts';
 import { FRAGMENT_BAD, FRAGMENT_KEPT, type Reassembly } from './host/reassembly.ts';
 import { reject } from './host/reject.ts';
 import type { Wire } from './host/wire.ts';
-import { countOwnError4, lookupOutRelated4, receiveRelated4, respondRelated4 } from './modes/icmp-related.ts';
-import { countOwnError6, lookupOutRelated6, receiveRelated6, respondRelated6 } from './modes/icmpv6-related.ts';
+import { lookupOutRelated4, receiveOwn4, receiveRelated4, respondRelated4 } from './modes/icmp-related.ts';
+import { lookupOutRelated6, receiveOwn6, receiveRelated6, respondRelated6 } from './modes/icmpv6-related.ts';
 import { restoreSource, rewriteReply } from './modes/nat.ts';
 import { PASS, sendLimit } from './modes/outgoing.ts';
 import { transmit } from './modes/transmit.ts';
@@ -516,10 +516,11 @@ export class Pipeline implements Datapath {
     return isTracked ? V.SERVER_GONE : ANEW;
   }
 
-  localOut(ip: number, family: Family): void {
-    if (!this.registry.isActive(family)) return;
-    if (family === 4) countOwnError4(this, this.connections4, ip);
-    else countOwnError6(this, this.connections6, ip);
+  localOut(ip: number, family: Family): boolean {
+    if (!this.registry.isActive(family)) return true;
+    if (family === 6) return receiveOwn6(this, this.connections6, ip);
+    receiveOwn4(this, this.connections4, ip);
+    return true;
   }
 }
 

@@ -122,6 +122,9 @@ export class Sysctl {
   }
 
   #setThreshold(value: number | string): void {
+    if (typeof value !== 'number' && typeof value !== 'string') {
+      throw invalidOption('sysctl sync_threshold', value, 'a number, or two numbers as text');
+    }
     const [first, second = this.#values.sync_period, ...rest] = String(value).trim().split(/\s+/);
     const threshold = number('sync_threshold', first, 0);
     const period = number('sync_threshold', second, 0);
@@ -133,7 +136,7 @@ export class Sysctl {
   }
 
   #check(name: string): SysctlName {
-    const short = typeof name === 'string' ? name.replace(/^net[./]ipv4[./]vs[./]/, '') : name;
+    const short = typeof name === 'string' ? name.replace(/^net[./]ipv4[./]vs[./]/, '') : '';
     if (!Object.hasOwn(this.#values, short) || short === 'sync_period')
       throw invalidOption('sysctl', name, 'a tunable of this director');
     return short as SysctlName;

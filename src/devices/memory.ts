@@ -8,7 +8,7 @@ export interface MemoryDeviceOptions {
   readonly mac?: string;
   /** Largest IP packet, in bytes. Default 1500. */
   readonly mtu?: number;
-  /** How many frames may wait to be received; one more is lost. Default 1024. */
+  /** How many frames may wait to be received, 1 .. 65536; one more is lost. Default 1024. */
   readonly capacity?: number;
   /**
    * Whether the other side completes checksums, as a network card does: the frames that it gets are then those that
@@ -19,6 +19,8 @@ export interface MemoryDeviceOptions {
 
 /** Room for a header with one 802.1Q tag beside the packet, and then some, so that oversized frames can be told apart. */
 const FRAME_EXTRA = 32;
+/** As many frames as may wait at most: their memory is taken at once. */
+const MAX_CAPACITY = 65536;
 
 /**
  * A network interface without a network: frames go in by {@link inject} and come out at {@link onTransmit}. Works on
@@ -43,12 +45,15 @@ export class MemoryDevice implements Device {
   #closed = false;
 
   constructor(options: MemoryDeviceOptions) {
+    if (typeof options !== 'object' || options === null) throw invalidOption('options', options, 'an object');
     const { name, mac = '02:00:00:00:00:01', mtu = 1500, capacity = 1024, checksumOffload = false } = options;
     if (typeof name !== 'string' || name === '') throw invalidOption('name', name, 'a non-empty string');
     parseMac(mac, 'mac');
     if (!Number.isInteger(mtu) || mtu < 68 || mtu > 65535)
       throw invalidOption('mtu', mtu, 'an integer from 68 to 65535');
-    if (!Number.isInteger(capacity) || capacity < 1) throw invalidOption('capacity', capacity, 'a positive integer');
+    if (!Number.isInteger(capacity) || capacity < 1 || capacity > MAX_CAPACITY)
+      throw invalidOption('capacity', capacity, `an integer from 1 to ${MAX_CAPACITY}`);
+    if (typeof checksumOffload !== 'boolean') throw invalidOption('checksumOffload', checksumOffload, 'a boolean');
     this.name = name;
     this.mac = mac;
     this.mtu = mtu;

@@ -91,8 +91,7 @@ export function sendIcmpError(dp: Datapath, type: number, code: number, rest: nu
   icmp.writeIcmpHeader(view, message, type, code, rest);
   wire.pool.memory.copyWithin(message + icmp.ICMP_HEADER, ip, ip + quoted);
   icmp.setIcmpChecksum(view, message, checksum(view, message, icmp.ICMP_HEADER + quoted));
-  dp.localOut(slot, 4);
-  wire.send(slot, length, neighbour, dp.tick);
+  if (dp.localOut(slot, 4)) wire.send(slot, length, neighbour, dp.tick);
 }
 
 const scratch = new Int32Array(2);

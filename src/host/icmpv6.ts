@@ -43,8 +43,7 @@ export function sendIcmpv6Error(dp: Datapath, type: number, code: number, rest: 
   icmpv6.writeIcmpv6Header(view, message, type, code, rest);
   wire.pool.memory.copyWithin(message + icmpv6.ICMPV6_HEADER, ip, ip + quoted);
   icmpv6.writeIcmpv6Checksum(view, slot, message, length);
-  dp.localOut(slot, 6);
-  wire.send(slot, ipv6.IPV6_HEADER + length, neighbour, dp.tick);
+  if (dp.localOut(slot, 6)) wire.send(slot, ipv6.IPV6_HEADER + length, neighbour, dp.tick);
 }
 
 /** Answers the ICMPv6 echo request `dp.packet`. @returns false when it must not be answered. */

@@ -87,7 +87,6 @@ function rejectTcp(dp: Datapath): number {
   tcp.writeTcpHeader(view, segment, destinationPort, sourcePort, sequence, acknowledgement, TCP_HEADER, flags, 0);
   const sum = (four ? pseudoSum4 : pseudoSum6)(view, slot, ipv4.PROTO_TCP, tcp.TCP_HEADER);
   view.setUint16(segment + tcp.TCP_CHECKSUM, finish(sumBytes(view, segment, tcp.TCP_HEADER, sum)));
-  dp.localOut(slot, packet.family);
-  wire.send(slot, total, neighbour, dp.tick);
+  if (dp.localOut(slot, packet.family)) wire.send(slot, total, neighbour, dp.tick);
   return V.REJECTED;
 }

@@ -32,7 +32,7 @@ function readInner4(inner: Packet, view: DataView, message: number, end: number)
   const headerLength = ipv4.headerLength(view, at);
   if (headerLength < ipv4.IPV4_HEADER) return false;
   readIpv4(inner, view, at, headerLength, end - at);
-  return inner.hasPorts;
+  return true;
 }
 
 /**
@@ -42,7 +42,7 @@ function readInner4(inner: Packet, view: DataView, message: number, end: number)
 export function lookupOutRelated4(dp: Datapath, connections: Connections, message: number, end: number): number {
   const { inner, view } = dp;
   if (message + icmp.ICMP_HEADER > end || !concernsConnections(icmp.icmpType(view, message))) return 0;
-  if (!readInner4(inner, view, message, end)) return 0;
+  if (!readInner4(inner, view, message, end) || !inner.hasPorts) return 0;
   return connections.table.lookupOut(inner.protocol, inner.address, SRC, inner.sourcePort, DST, inner.destinationPort);
 }
 
@@ -57,24 +57,36 @@ export function respondRelated4(dp: Datapath, connections: Connections, row: num
   if ((rows[row + FLAGS] & FWD_MASK) === MASQ) {
     if (checksum(view, packet.ip + packet.headerLength, packet.length - packet.headerLength) !== 0)
       return V.BAD_CHECKSUM;
-    const virtual = rows[row + table.vaddr];
-    ipv4.setSource(view, packet.ip, virtual);
-    ipv4.setDestination(view, dp.inner.ip, virtual);
-    view.setUint16(dp.inner.ip + dp.inner.headerLength + 2, rows[row + PORTS] & 0xffff);
-    mendHeaders(dp);
+    translateError(dp, connections, row, packet.ip, packet.headerLength, packet.length);
   }
   countOut(dp, connections.destinationOf(row), packet.length);
   return PASS;
 }
 
+/** Lets the error at `ip`, from a NAT server, come from the virtual address, and the packet in it too. */
+function translateError(
+  dp: Datapath,
+  { table }: Connections,
+  row: number,
+  ip: number,
+  headerLength: number,
+  length: number,
+): void {
+  const { view, inner } = dp;
+  const virtual = table.rows[row + table.vaddr];
+  ipv4.setSource(view, ip, virtual);
+  ipv4.setDestination(view, inner.ip, virtual);
+  view.setUint16(inner.ip + inner.headerLength + 2, table.rows[row + PORTS] & 0xffff);
+  mendHeaders(dp, ip, headerLength, length);
+}
+
 /** After an error was rewritten: the checksums of both IP headers and of the ICMP message. */
-function mendHeaders(dp: Datapath): void {
-  const { view, packet, inner } = dp;
-  const message = packet.ip + packet.headerLength;
-  ipv4.writeChecksum(view, packet.ip);
+function mendHeaders({ view, inner }: Datapath, ip: number, headerLength: number, length: number): void {
+  const message = ip + headerLength;
+  ipv4.writeChecksum(view, ip);
   ipv4.writeChecksum(view, inner.ip);
   icmp.setIcmpChecksum(view, message, 0);
-  icmp.setIcmpChecksum(view, message, checksum(view, message, packet.length - packet.headerLength));
+  icmp.setIcmpChecksum(view, message, checksum(view, message, length - headerLength));
 }
 
 /**
@@ -93,14 +105,9 @@ export function receiveRelated4(dp: Datapath, connections: Connections, scheduli
     if (verdict !== NO_TUNNEL) return verdict === TUNNEL_UNKNOWN ? NOT_OURS : verdict;
   }
   if (!readInner4(inner, view, message, end)) return NOT_OURS;
-  let row = connections.table.lookupIn(
-    inner.protocol,
-    inner.address,
-    DST,
-    inner.destinationPort,
-    SRC,
-    inner.sourcePort,
-  );
+  let row = inner.hasPorts
+    ? connections.table.lookupIn(inner.protocol, inner.address, DST, inner.destinationPort, SRC, inner.sourcePort)
+    : 0;
   let made = false;
   if (row === 0) {
     if (dp.sysctl.schedule_icmp === 0 || (inner.fragment & ipv4.OFFSET_MASK) !== 0) return NOT_OURS;
@@ -136,7 +143,7 @@ function sendRelated4(dp: Datapath, connections: Connections, row: number, messa
   ipv4.setDestination(view, packet.ip, server);
   ipv4.setSource(view, inner.ip, server);
   view.setUint16(inner.ip + inner.headerLength, rows[row + META] & 0xffff);
-  mendHeaders(dp);
+  mendHeaders(dp, packet.ip, packet.headerLength, packet.length);
   return hop.neighbour === null ? V.LOCAL : sendPacket(dp, hop, V.RELATED);
 }
 
@@ -157,18 +164,21 @@ export function trackOwnReset(dp: Datapath, connections: Connections): void {
 }
 
 /**
- * The director's own ICMP errors leave through the same hook as servers' replies do: one about a packet of a DR or
- * tunnel connection counts as a packet from its server.
+ * What the director itself sends leaves through the same hook as servers' replies do: an ICMP error about a connection's
+ * packet counts as one from its server, and a reset is a packet of the connection.
  */
-export function countOwnError4(dp: Datapath, connections: Connections, ip: number): void {
+export function receiveOwn4(dp: Datapath, connections: Connections, ip: number): void {
   const { view } = dp;
+  const { rows } = connections.table;
+  const length = ipv4.totalLength(view, ip);
   if (ipv4.protocol(view, ip) === ipv4.PROTO_TCP) {
-    dissectIpv4(dp.inner, view, ip, ipv4.totalLength(view, ip));
+    dissectIpv4(dp.inner, view, ip, length);
     trackOwnReset(dp, connections);
+    return;
   }
   if (ipv4.protocol(view, ip) !== ipv4.PROTO_ICMP) return;
-  const length = ipv4.totalLength(view, ip);
   const row = lookupOutRelated4(dp, connections, ip + ipv4.IPV4_HEADER, ip + length);
-  if (row === 0 || (connections.table.rows[row + FLAGS] & FWD_MASK) === MASQ) return;
+  if (row === 0) return;
+  if ((rows[row + FLAGS] & FWD_MASK) === MASQ) translateError(dp, connections, row, ip, ipv4.IPV4_HEADER, length);
   countOut(dp, connections.destinationOf(row), length);
 }

@@ -113,16 +113,21 @@ function sendRelated6(dp: Datapath, connections: Connections, row: number): numb
   return hop.neighbour === null ? V.LOCAL : sendPacket(dp, hop, V.RELATED);
 }
 
-/** The director's own errors count as packets from the server, as in icmp-related.ts. */
-export function countOwnError6(dp: Datapath, connections: Connections, ip: number): void {
+/**
+ * What the director itself sends, as in icmp-related.ts.
+ * @returns whether it may be sent: not an error about a NAT connection, which fails the test of {@link respondRelated6}.
+ */
+export function receiveOwn6(dp: Datapath, connections: Connections, ip: number): boolean {
   const { view } = dp;
   const length = ipv6.IPV6_HEADER + ipv6.payloadLength(view, ip);
   if (ipv6.nextHeader(view, ip) === PROTO_TCP) {
     dissectIpv6(dp.inner, view, ip, length);
     trackOwnReset(dp, connections);
-    return;
+    return true;
   }
   const row = lookupOutRelated6(dp, connections, ip + ipv6.IPV6_HEADER, ip + length);
-  if (row === 0 || (connections.table.rows[row + FLAGS] & FWD_MASK) === MASQ) return;
+  if (row === 0) return true;
+  if ((connections.table.rows[row + FLAGS] & FWD_MASK) === MASQ) return false;
   countOut(dp, connections.destinationOf(row), length);
+  return true;
 }

@@ -2,8 +2,7 @@
 import { type Family, inPrefix, type Prefix, parsePrefix } from '../address.ts';
 import { invalidOption } from '../errors.ts';
 import { DST, type Packet, SRC } from '../packet/dissect.ts';
-import { PROTO_SCTP, PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
-import { integer } from './settings.ts';
+import { choice, integer, object, PROTOCOLS } from './settings.ts';
 
 /** Which packets carry a mark: everything given must fit. */
 export interface MarkRule {
@@ -31,14 +30,18 @@ interface Rule {
 }
 
 const ALL_PORTS: readonly [number, number] = [0, 65535];
-const PROTOCOLS: Record<string, number> = { tcp: PROTO_TCP, udp: PROTO_UDP, sctp: PROTO_SCTP };
+
+function isPort(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 65535;
+}
 
 function ports(option: string, given: MarkRule['sourcePort']): readonly [number, number] {
   if (given === undefined) return ALL_PORTS;
-  const [first, last] = typeof given === 'number' ? [given, given] : given;
-  integer(option, first, 0, 65535, 0);
-  integer(option, last, first, 65535, 0);
-  return [first, last];
+  const range: unknown = typeof given === 'number' ? [given, given] : given;
+  if (!Array.isArray(range) || range.length !== 2 || !range.every(isPort) || range[1] < range[0]) {
+    throw invalidOption(option, given, 'a port from 0 to 65535, or the first and last of a range');
+  }
+  return [range[0], range[1]];
 }
 
 export class FirewallMarks {
@@ -46,16 +49,16 @@ export class FirewallMarks {
 
   /** @throws DirectorError ERR_INVALID_OPTION */
   add(rule: MarkRule): void {
+    object('rule', rule);
     const source = rule.source === undefined ? null : parsePrefix(rule.source, 'source');
     const destination = rule.destination === undefined ? null : parsePrefix(rule.destination, 'destination');
     if (source !== null && destination !== null && source.family !== destination.family) {
       throw invalidOption('destination', rule.destination, 'of the same family as source');
     }
-    const protocol = rule.protocol === undefined ? 0 : PROTOCOLS[rule.protocol];
-    if (protocol === undefined) throw invalidOption('protocol', rule.protocol, 'one of tcp, udp, sctp');
+    if (rule.mark === undefined) throw invalidOption('mark', rule.mark, 'an integer from 0 to 4294967295');
     this.#rules.push({
       family: (source ?? destination)?.family ?? 0,
-      protocol,
+      protocol: choice('protocol', rule.protocol, PROTOCOLS, 0),
       source,
       destination,
       sourcePorts: ports('sourcePort', rule.sourcePort),

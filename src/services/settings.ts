@@ -51,7 +51,7 @@ export interface DestinationSettings {
   readonly tunnelFlags: number;
 }
 
-const PROTOCOLS: Record<string, number> = { tcp: PROTO_TCP, udp: PROTO_UDP, sctp: PROTO_SCTP };
+export const PROTOCOLS: Record<string, number> = { tcp: PROTO_TCP, udp: PROTO_UDP, sctp: PROTO_SCTP };
 const METHODS: Record<ForwardMethod, ForwardMethodNumber> = { masq: MASQ, tunnel: TUNNEL, route: ROUTE };
 const TUNNEL_TYPES: Record<string, number> = { ipip: TUNNEL_IPIP, gue: TUNNEL_GUE, gre: TUNNEL_GRE };
 const TUNNEL_CHECKSUMS: Record<string, number> = { none: TUNNEL_NOCSUM, csum: TUNNEL_CSUM, remcsum: TUNNEL_REMCSUM };
@@ -83,27 +83,26 @@ export function integer(
   return value;
 }
 
-function choice<T>(option: string, value: string | undefined, choices: Record<string, T>, otherwise: T): T {
+/** One of a few words, or the default when none is given. */
+export function choice<T>(option: string, value: string | undefined, choices: Record<string, T>, otherwise: T): T {
   if (value === undefined) return otherwise;
-  if (!Object.hasOwn(choices, value)) throw invalidOption(option, value, `one of ${Object.keys(choices).join(', ')}`);
+  if (typeof value !== 'string' || !Object.hasOwn(choices, value)) {
+    throw invalidOption(option, value, `one of ${Object.keys(choices).join(', ')}`);
+  }
   return choices[value];
 }
 
-function object(option: string, value: unknown): void {
+export function object(option: string, value: unknown): void {
   if (typeof value !== 'object' || value === null) throw invalidOption(option, value, 'an object');
 }
 
 export function serviceName(key: ServiceKey): ServiceName {
   object('service', key);
   if ('fwmark' in key) {
+    if (key.fwmark === undefined) throw invalidOption('fwmark', key.fwmark, 'an integer from 1 to 4294967295');
     const fwmark = integer('fwmark', key.fwmark, 1, 2 ** 32 - 1, 0) | 0;
-    if (fwmark === 0) throw invalidOption('fwmark', key.fwmark, 'an integer from 1 to 4294967295');
-    const family = choice<Family>(
-      'family',
-      key.family === undefined ? undefined : String(key.family),
-      { 4: 4, 6: 6 },
-      4,
-    );
+    const { family = 4 } = key;
+    if (family !== 4 && family !== 6) throw invalidOption('family', family, '4 or 6');
     return {
       family,
       words: new Int32Array(4),
@@ -114,7 +113,8 @@ export function serviceName(key: ServiceKey): ServiceName {
       text: `fwmark ${fwmark >>> 0}`,
     };
   }
-  const protocol = choice('protocol', key.protocol ?? 'undefined', PROTOCOLS, 0);
+  const protocol = choice('protocol', key.protocol, PROTOCOLS, 0);
+  if (protocol === 0) throw invalidOption('protocol', key.protocol, `one of ${Object.keys(PROTOCOLS).join(', ')}`);
   const address = parseAddress(key.address, 'address');
   if (key.port === undefined) throw invalidOption('port', key.port, 'an integer from 0 to 65535');
   const port = integer('port', key.port, 0, 65535, 0);
@@ -131,24 +131,29 @@ export interface Known {
 
 export function serviceSettings(name: ServiceName, options: ServiceOptions, known: Known): ServiceSettings {
   object('options', options);
-  const factory = scheduler(options.scheduler ?? 'wlc', known);
+  const { scheduler = 'wlc', onePacket = false, engine = '', schedulerFlags = [] } = options;
+  const factory = schedulerFactory(scheduler, known);
   const timeout = integer('persistent', options.persistent, 0, MAX_PERSISTENCE, 0);
   if (name.fwmark === 0 && name.port === 0 && timeout === 0) {
     throw invalidOption('port', 0, 'a port: a service on all ports (0) must be persistent');
   }
-  const onePacket = options.onePacket ?? false;
   if (typeof onePacket !== 'boolean') throw invalidOption('onePacket', onePacket, 'a boolean');
   if (onePacket && name.fwmark === 0 && name.protocol !== PROTO_UDP) {
     throw invalidOption('onePacket', onePacket, 'possible for anything but UDP and firewall-mark services');
   }
-  const engine = persistenceEngine(options.engine ?? '', known);
-  let schedulerFlags = 0;
-  for (const flag of options.schedulerFlags ?? []) schedulerFlags |= choice('schedulerFlags', flag, FLAGS, 0);
-  return { factory, timeout, ...netmask(name.family, options.netmask), engine, onePacket, schedulerFlags };
+  if (typeof engine !== 'string') throw invalidOption('engine', engine, 'a name');
+  const flags = flagBits(schedulerFlags);
+  return {
+    factory,
+    timeout,
+    ...netmask(name.family, options.netmask),
+    engine: engine === '' ? null : knownEngine(engine, known),
+    onePacket,
+    schedulerFlags: flags,
+  };
 }
 
-function persistenceEngine(name: string, known: Known): PersistenceEngine | null {
-  if (name === '') return null;
+function knownEngine(name: string, known: Known): PersistenceEngine {
   const engine = known.engine(name);
   if (engine === undefined) {
     throw new DirectorError('ERR_UNKNOWN_ENGINE', `engine: no persistence engine '${name}'`, {
@@ -159,15 +164,40 @@ function persistenceEngine(name: string, known: Known): PersistenceEngine | null
   return engine;
 }
 
-function scheduler(given: string | SchedulerFactory, known: Known): SchedulerFactory {
-  if (typeof given === 'object' && given !== null) {
-    if (typeof given.name !== 'string' || !/^[!-~]{1,15}$/.test(given.name)) {
-      throw invalidOption('scheduler.name', given.name, 'a name of 1 to 15 printable characters');
-    }
-    if (typeof given.create !== 'function') throw invalidOption('scheduler.create', given.create, 'a function');
-    return given;
+/** Checks a persistence engine of the user's own. */
+export function ownEngine(option: string, engine: PersistenceEngine): PersistenceEngine {
+  object(option, engine);
+  if (typeof engine.name !== 'string' || !/^[!-~]{1,15}$/.test(engine.name)) {
+    throw invalidOption(`${option}.name`, engine.name, 'a name of 1 to 15 printable characters');
   }
-  const factory = typeof given === 'string' ? known.scheduler(given) : undefined;
+  if (typeof engine.identify !== 'function') throw invalidOption(`${option}.identify`, engine.identify, 'a function');
+  return engine;
+}
+
+function flagBits(flags: readonly SchedulerFlag[]): number {
+  if (!Array.isArray(flags)) throw invalidOption('schedulerFlags', flags, 'an array');
+  let bits = 0;
+  flags.forEach((flag, i) => {
+    const bit = choice(`schedulerFlags[${i}]`, flag, FLAGS, 0);
+    if (bit === 0) throw invalidOption(`schedulerFlags[${i}]`, flag, `one of ${Object.keys(FLAGS).join(', ')}`);
+    bits |= bit;
+  });
+  return bits;
+}
+
+/** Checks a scheduler of the user's own. */
+export function ownScheduler(option: string, factory: SchedulerFactory): SchedulerFactory {
+  object(option, factory);
+  if (typeof factory.name !== 'string' || !/^[!-~]{1,15}$/.test(factory.name)) {
+    throw invalidOption(`${option}.name`, factory.name, 'a name of 1 to 15 printable characters');
+  }
+  if (typeof factory.create !== 'function') throw invalidOption(`${option}.create`, factory.create, 'a function');
+  return factory;
+}
+
+function schedulerFactory(given: string | SchedulerFactory, known: Known): SchedulerFactory {
+  if (typeof given !== 'string') return ownScheduler('scheduler', given);
+  const factory = known.scheduler(given);
   if (factory === undefined) {
     throw new DirectorError('ERR_UNKNOWN_SCHEDULER', `scheduler: no scheduler '${given}'`, {
       option: 'scheduler',
@@ -181,7 +211,10 @@ function netmask(family: Family, given: string | number | undefined): { netmask:
   const bits = family === 4 ? 32 : 128;
   if (given === undefined) return { netmask: maskWords(bits), netmaskLength: bits };
   if (typeof given === 'number' || family === 6) {
-    const length = integer('netmask', typeof given === 'string' ? Number(given) : given, 1, bits, bits);
+    const length = typeof given === 'string' && /^\d{1,3}$/.test(given) ? Number(given) : given;
+    if (typeof length !== 'number' || !Number.isInteger(length) || length < 1 || length > bits) {
+      throw invalidOption('netmask', given, `a prefix length from 1 to ${bits}`);
+    }
     return { netmask: maskWords(length), netmaskLength: length };
   }
   const mask = tryParseAddress(given);
@@ -204,7 +237,7 @@ export function destinationName(
 
 export function destinationSettings(options: DestinationOptions): DestinationSettings {
   object('options', options);
-  const tunnel = options.tunnel ?? {};
+  const { tunnel = {} } = options;
   object('tunnel', tunnel);
   const upperThreshold = integer('upperThreshold', options.upperThreshold, 0, MAX_INT, 0);
   const lowerThreshold = integer('lowerThreshold', options.lowerThreshold, 0, MAX_INT, 0);

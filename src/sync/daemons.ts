@@ -64,8 +64,8 @@ export class SyncDaemons {
     if (this.#parts.registry.hasMixedFamilies()) {
       throw invalidOption('role', role, 'possible while there are servers of another family than their service');
     }
-    const transport = options.transport ?? this.#parts.transport(options.mcastInterface);
-    const group = multicastGroup(options.mcastGroup ?? DEFAULT_GROUP);
+    const transport = checkTransport(options.transport) ?? this.#parts.transport(options.mcastInterface);
+    const group = multicastGroup(options.mcastGroup);
     const entry: DaemonEntry = {
       role,
       mcastInterface: transport.name,
@@ -176,7 +176,15 @@ function checkRole(role: DaemonRole): void {
   if (role !== 'master' && role !== 'backup') throw invalidOption('role', role, "'master' or 'backup'");
 }
 
-function multicastGroup(text: string): Address {
+function checkTransport(transport: SyncTransport | undefined): SyncTransport | undefined {
+  if (transport === undefined) return undefined;
+  if (typeof transport?.openSender !== 'function' || typeof transport.openReceiver !== 'function') {
+    throw invalidOption('transport', transport, 'a transport');
+  }
+  return transport;
+}
+
+function multicastGroup(text: string = DEFAULT_GROUP): Address {
   const group = tryParseAddress(text);
   const first = group === undefined ? 0 : group.words[0] >>> 24;
   if (group === undefined || (group.family === 4 ? first >>> 4 !== 0xe : first !== 0xff)) {

@@ -45,6 +45,7 @@ const ORDER = [
   'schedulers',
   'datapath.ts',
   'host',
+  'apps',
   'modes',
   'sync',
   'listing.ts',
@@ -61,6 +62,7 @@ const ORDER = [
 /** Parts that do not know each other, though one comes before the other. */
 const STRANGERS: readonly (readonly [string, readonly string[]])[] = [
   ['host', ['conntrack', 'services', 'schedulers', 'modes']],
+  ['apps', ['services', 'schedulers']],
   ['modes', ['schedulers']],
   ['pipeline.ts', ['schedulers']],
   ['ipvsadm', ['pipeline.ts', 'host', 'modes', 'schedulers']],

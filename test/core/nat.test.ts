@@ -50,10 +50,23 @@ const bytes = (maxLength: number) =>
     const random = seededRandom(seed);
     return Uint8Array.from({ length }, () => 256 * random());
   });
+/** IP options that a router has nothing to write into: none, security, stream id, and ones that nobody knows. */
+const ipOptions = fc
+  .array(
+    fc.oneof(
+      fc.constant([1]),
+      fc
+        .tuple(fc.constantFrom(130, 136, 30, 158, 222), bytes(8))
+        .map(([type, data]) => [type, 2 + data.length, ...data]),
+    ),
+    { maxLength: 6 },
+  )
+  .map((options) => new Uint8Array(options.flat()))
+  .filter((options) => options.length <= 40);
 const contents: fc.Arbitrary<Contents> = fc.record({
   protocol: fc.constantFrom('tcp', 'udp'),
   data: fc.oneof(bytes(40), bytes(1380)),
-  ipOptions: fc.oneof(bytes(0), bytes(40)),
+  ipOptions,
   tcpOptions: fc.oneof(bytes(0), bytes(40)),
   flags: fc.nat(255),
   sequence: fc.nat(0xffffffff),

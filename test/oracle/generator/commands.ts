@@ -234,8 +234,8 @@ function editServer(model: Model, service: ServiceModel, server: ServerModel): C
       `ipvsadm -e ${service.name} -r ${server.name} ${METHOD_FLAGS[server.method]} -w ${random.pick([0, 0, 1, 2, 5])}`,
     );
   }
-  const edited = random.chance(0.5) ? server : { ...server, method: random.pick(['masq', 'route'] as const) };
-  return command(`ipvsadm -e ${service.name} -r ${server.name} ${serverOptions(model, edited)}`);
+  // Never another method: Linux then sends the old connections' packets by the route of the new ones, to nowhere.
+  return command(`ipvsadm -e ${service.name} -r ${server.name} ${serverOptions(model, server)}`);
 }
 
 function command(line: string): Command {

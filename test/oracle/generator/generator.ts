@@ -188,7 +188,7 @@ export class Generator {
   #send(arrival: Arrival, flow: Flow | null): void {
     const { random, features } = this.#model;
     let frame = frameOf(arrival);
-    const isOdd = features.has('mutations') && random.chance(0.06);
+    const isOdd = features.has('mutations') && random.chance(0.06) && !isFromDirector(arrival.packet);
     if (isOdd) frame = mutate(this.#model, frame, arrival.device);
     const saw = flow === null || isOdd ? undefined : (answered: Step) => learn(flow, answered as FrameStep);
     this.#queue.push({ step: frameStep(arrival.device, frame), ...(saw === undefined ? {} : { saw }) });
@@ -208,6 +208,14 @@ export class Generator {
     const device = server.startsWith('172') ? 'eth1' : 'eth0';
     return { device, mac: serverMac(number), packet: packetOf(server, far, transport) };
   }
+}
+
+/** Whether a packet seems to come from the director itself. */
+function isFromDirector(packet: Uint8Array): boolean {
+  const source = packet[0] >>> 4 === 6 ? packet.subarray(8, 24) : packet.subarray(12, 16);
+  const isOwn6 = source.length === 16 && source[14] === 1 && source[15] === 0;
+  const isOwn4 = source[0] === 10 && source[2] === 0 && (source[3] === 100 || source[3] === 101 || source[3] === 1);
+  return isOwn6 || (source.length === 4 && isOwn4);
 }
 
 /** Whether it may be a SYN or an INIT: those end old connections. */

@@ -30,12 +30,10 @@ const PLACES = [
   DIP,
 ].map(address);
 
-/** Of IPv4: no operation, end of list, record route, timestamp, router alert, loose source route, and nonsense. */
+/** Of IPv4: no operation, end of list, router alert, loose source route, security, and nonsense. */
 const OPTIONS: readonly (readonly number[])[] = [
   [1, 1, 1, 1],
   [0, 0, 0, 0],
-  [7, 7, 4, 0, 0, 0, 0, 0],
-  [68, 12, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0],
   [148, 4, 0, 0],
   [131, 7, 4, 192, 0, 2, 77, 0],
   [1, 7, 99, 4],
@@ -43,7 +41,6 @@ const OPTIONS: readonly (readonly number[])[] = [
 ];
 
 const ETHERNET: readonly Weighted<Mutation>[] = [
-  [2, (random, frame) => frame.slice(0, random.int(ETHERNET_HEADER, frame.length))],
   [
     1,
     (random, frame) =>
@@ -67,6 +64,8 @@ const ETHERNET: readonly Weighted<Mutation>[] = [
   ],
 ];
 
+const CUT: Weighted<Mutation> = [2, (random, frame) => frame.slice(0, random.int(ETHERNET_HEADER, frame.length))];
+
 const IPV4: readonly Weighted<Mutation>[] = [
   ...ETHERNET,
   [3, (random, frame) => fixed(write(frame, TTL, [random.pick([0, 1, 2, 255])]))],
@@ -85,10 +84,12 @@ const IPV6: readonly Weighted<Mutation>[] = [
 ];
 
 /** A frame with something changed. */
-export function mutate({ random, features }: Model, frame: Uint8Array, device: string): Uint8Array {
+export function mutate({ random, features, marks }: Model, frame: Uint8Array, device: string): Uint8Array {
   const is6 = frame[12] === 0x86;
   if (!is6 && features.has('ip-options') && random.chance(0.1)) return withOptions(frame, random.pick(OPTIONS));
-  return random.weighted(is6 ? IPV6 : IPV4)(random, frame, device);
+  // The firewall that sets marks loses packets whose ports it cannot read.
+  const cut = marks.length === 0 ? [CUT] : [];
+  return random.weighted([...cut, ...(is6 ? IPV6 : IPV4)])(random, frame, device);
 }
 
 function write(frame: Uint8Array, at: number, bytes: readonly number[]): Uint8Array {
