@@ -578,9 +578,10 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
   /**
    * Starts to tell other directors of connections (`master`), or to take over what a master tells (`backup`). Both may
    * run.
-   * @throws DirectorError ERR_DAEMON_RUNNING, ERR_INVALID_OPTION
+   * @throws DirectorError ERR_DAEMON_RUNNING, ERR_INVALID_OPTION; ERR_CLOSED after {@link stop}
    */
   startDaemon(options: DaemonOptions): void {
+    if (this.#state === 'stopped') throw new DirectorError('ERR_CLOSED', 'this director was stopped');
     this.#sync.start(options);
     this.#wire.flush();
   }

@@ -222,6 +222,8 @@ export class Pipeline implements Datapath {
     if (!isHostAddress(address[SRC]) && !(address[SRC] === 0 && toAll)) return V.MARTIAN;
     if (host.isOwn(4, address, SRC)) return V.MARTIAN;
     if (toGroup && this.groups?.wants(packet)) return this.#toGroup(this.groups);
+    // An ICMP error that somebody sent to everybody is still about a connection.
+    if (toAll && packet.toHost) return this.#localIn();
     if (toGroup || toAll) return this.#passOver(V.NOT_WANTED);
     if (!isHostAddress(to)) return V.MARTIAN;
     if (!packet.toHost) return this.#passOver(V.NOT_WANTED);

@@ -33,6 +33,7 @@ export function reject(dp: Datapath): number {
       return V.REJECTED;
     }
     case ipv4.PROTO_ICMP:
+    case ipv4.PROTO_IGMP:
     case ipv4.PROTO_ICMPV6:
     case ipv6.NO_NEXT_HEADER:
       return V.NOT_WANTED;

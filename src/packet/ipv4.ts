@@ -23,6 +23,7 @@ export const OFFSET_MASK = 0x1fff;
 
 export const PROTO_IP = 0;
 export const PROTO_ICMP = 1;
+export const PROTO_IGMP = 2;
 export const PROTO_IPIP = 4;
 export const PROTO_TCP = 6;
 export const PROTO_UDP = 17;

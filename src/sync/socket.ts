@@ -8,7 +8,7 @@ import { invalidOption } from '../errors.ts';
 import type { SyncEndpoint, SyncReceive, SyncReceiver, SyncSender, SyncTransport } from './transport.ts';
 
 export interface UdpTransportOptions {
-  /** Address of the network interface to use for multicast. Default: the system's choice. */
+  /** Address of the network interface to use for multicast; for IPv6 `::%eth0`. Default: the system's choice. */
   readonly interface?: string;
   /** Send to this address instead of the group. */
   readonly remote?: string;
@@ -60,7 +60,7 @@ export class UdpTransport implements SyncTransport {
     const onError = this.#onError;
     const sockets = Array.from({ length: channels }, () => {
       const socket = open(to, onError);
-      socket.bind(0, () => {
+      bind(socket, 0, undefined, onError, () => {
         if (socketBuffer > 0) socket.setSendBufferSize(socketBuffer);
         if (this.#remote !== undefined) return;
         socket.setMulticastTTL(ttl);
@@ -91,7 +91,7 @@ export class UdpTransport implements SyncTransport {
       socket.on('message', (message) => {
         receive(new DataView(message.buffer, message.byteOffset, message.length), 0, message.length);
       });
-      socket.bind(port + i, at, () => {
+      bind(socket, port + i, at, this.#onError, () => {
         if (socketBuffer > 0) socket.setRecvBufferSize(socketBuffer);
         if (this.#local === undefined) socket.addMembership(groupText, this.#interface);
       });
@@ -111,7 +111,24 @@ function open(address: string, onError: (error: Error) => void): Socket {
   return createSocket({ type, reuseAddr: true }).on('error', onError).unref();
 }
 
+/** Binds a socket and sets it up; what goes wrong with that is no exception that nobody could catch. */
+function bind(
+  socket: Socket,
+  port: number,
+  address: string | undefined,
+  onError: (error: Error) => void,
+  setUp: () => void,
+): void {
+  socket.bind({ port, ...(address === undefined ? {} : { address }) }, () => {
+    try {
+      setUp();
+    } catch (error) {
+      onError(error as Error);
+    }
+  });
+}
+
 function optionalAddress(option: string, text: string | undefined): string | undefined {
-  if (text !== undefined) parseAddress(text, option);
+  if (text !== undefined) parseAddress(typeof text === 'string' ? text.replace(/%[^%]+$/, '') : text, option);
   return text;
 }

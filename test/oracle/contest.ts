@@ -51,7 +51,9 @@ export async function contest(machines: readonly Linux[], options: ContestOption
   const run = async (linux: Linux) => {
     while (figures.steps < options.steps && performance.now() < endMs) {
       const seed = nextSeed++;
-      const { difference, compared } = await playScenario(linux, seed, options);
+      const { difference, compared } = await playScenario(linux, seed, options).catch((cause) => {
+        throw new Error(`seed ${seed} cannot be played`, { cause });
+      });
       figures.scenarios++;
       figures.steps += compared;
       if (difference !== null) {

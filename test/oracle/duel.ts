@@ -8,6 +8,9 @@ import type { Linux } from './linux.ts';
 /** What recordings made here say of themselves: a quiet console, and devices that leave checksums to the kernel. */
 export const RECORDED_AS = { console: false, checksumOffload: false } as const;
 
+/** Commands that change nothing, and so can be run again. */
+const LISTING = /^ipvsadm -L[^;|>]*$/;
+
 /** A step, what Linux made of it, and what the director did otherwise. */
 export interface Round {
   /** The step as Linux answered it. */
@@ -39,11 +42,17 @@ export class Duel {
     // The director lives through the same time as Linux did, however long that took.
     const elapsedMs = Math.max(0, atMs - this.#lastMs);
     this.#lastMs = atMs;
+    let got: Step;
     try {
-      return { step: wanted, difference: compareStep(wanted, this.#player.answer(step, elapsedMs)) };
+      got = this.#player.answer(step, elapsedMs);
     } catch (error) {
       return { step: wanted, difference: `the director failed: ${error instanceof Error ? error.stack : error}` };
     }
+    const difference = compareStep(wanted, got);
+    if (difference === null || !('exec' in step && LISTING.test(step.exec))) return { step: wanted, difference };
+    // Linux lists connections in parts; when the table changes meanwhile, it skips some or shows them twice.
+    const { step: again } = await this.#linux.answer(step);
+    return { step: again, difference: compareStep(again, got) };
   }
 
   end(): void {

@@ -61,11 +61,15 @@ export function sysctlCommands(values: Readonly<Record<string, string | number>>
 /** Printed when the machine takes commands. */
 export const READY = 'ready for commands';
 
+/** Where Linux sees the directory that it shares with this process. */
+export const SHARED = '/mnt';
+
 /** The script. The kernel's own messages stay off the console: it is where the commands' output appears. */
-export function initScript(interfaces: readonly string[]): string {
+export function initScript(interfaces: readonly string[], directory: string): string {
   return `#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 dmesg -n 1 2>/dev/null || busybox dmesg -n 1
+mount -t hostfs none ${SHARED} -o ${directory}
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t tmpfs tmp /tmp; mount -t tmpfs run /run
 modules=/usr/lib/uml/modules/$(uname -r)/kernel
 for module in ${MODULES.join(' ')}; do

@@ -13,7 +13,7 @@ import { buildFrame } from '../../src/packet/build.ts';
 import { printFrame } from '../../src/packet/print.ts';
 import type { RecordedFrame, Scenario, Step } from '../conformance/scenario.ts';
 import { FrameWire } from './frame-wire.ts';
-import { initScript, NAMESPACE_SYSCTLS, READY, sysctlCommands } from './init-script.ts';
+import { initScript, NAMESPACE_SYSCTLS, READY, SHARED, sysctlCommands } from './init-script.ts';
 import { isHostChatter, kernelChoice, markerSequence } from './kernel-choice.ts';
 
 const PROGRAM = 'linux.uml';
@@ -55,6 +55,8 @@ export class Linux {
   #exited = false;
   #inScenario = false;
   #target = '';
+  /** Files of `ip` commands, by what they say. */
+  readonly #batches = new Map<string, string>();
   #sequence = 0;
   #received: { dev: string; frame: Buffer }[] = [];
 
@@ -99,7 +101,8 @@ export class Linux {
       })),
     );
     const init = join(directory, 'init.sh');
-    writeFileSync(init, initScript(interfaces.map(({ name }) => name)), { mode: 0o755 });
+    const names = interfaces.map(({ name }) => name);
+    writeFileSync(init, initScript(names, directory), { mode: 0o755 });
     const child = spawn(
       PROGRAM,
       [
@@ -131,15 +134,20 @@ export class Linux {
 
   /** Begins anew on this host: nothing of the scenario before is left. */
   async reset(host: Scenario['host']): Promise<void> {
-    if (this.#inScenario) await this.#leave();
+    if (this.#inScenario) {
+      await this.#must(this.#batch(this.#interfaces.map(({ name }) => `link set ${name} netns 1`)));
+      this.#write(`${END}\n`);
+    }
     await this.#must(
       this.#batch([
+        ...(this.#inScenario ? [`netns del ${NAMESPACE}`] : []),
         `netns add ${NAMESPACE}`,
         ...this.#interfaces.map(({ name }) => `link set ${name} netns ${NAMESPACE}`),
       ]),
     );
     this.#write(
-      `ip netns exec ${NAMESPACE} sh -c 'while read -r line; do [ "$line" = ${END} ] && break; eval "$line"; done'\n`,
+      `busybox nsenter --net=/run/netns/${NAMESPACE} ` +
+        `/bin/sh -c 'while read -r line; do [ "$line" = ${END} ] && break; eval "$line"; done'\n`,
     );
     this.#inScenario = true;
     await this.#must(sysctlCommands(NAMESPACE_SYSCTLS));
@@ -169,16 +177,17 @@ export class Linux {
     this.#received = [];
   }
 
-  async #leave(): Promise<void> {
-    await this.#must(this.#batch(this.#interfaces.map(({ name }) => `link set ${name} netns 1`)));
-    this.#write(`${END}\n`);
-    this.#inScenario = false;
-    await this.#must(`ip netns del ${NAMESPACE}`);
-  }
-
-  /** A command that runs lines of `ip` in one process. */
+  /** A command that runs lines of `ip` in one process: starting one takes long here. */
   #batch(lines: readonly string[]): string {
-    return `printf '${lines.join('\\n')}\\n' | ip -batch -`;
+    const text = `${lines.join('\n')}\n`;
+    let name = this.#batches.get(text);
+    if (name === undefined) {
+      // A file of its own for each text: Linux may remember what it read before.
+      name = `batch${this.#batches.size}`;
+      writeFileSync(join(this.#directory, name), text);
+      this.#batches.set(text, name);
+    }
+    return `ip -batch ${SHARED}/${name}`;
   }
 
   /** Takes one step and records the answer. */

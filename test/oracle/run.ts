@@ -14,7 +14,7 @@ const USAGE = `usage: npm run oracle -- [options]
   --seed N       the first scenario's seed (1); the others have the ones after it
   --steps N      compare at least this many steps (20000)
   --minutes N    or stop after this time
-  --length N     steps of a scenario (150)
+  --length N     steps of a scenario (250)
   --machines N   Linux machines to play on (two for each processor)
   --keep DIR     write each difference there, as a recording
   --without A,B  leave features out
@@ -30,7 +30,7 @@ function parse() {
       seed: { type: 'string', default: '1' },
       steps: { type: 'string' },
       minutes: { type: 'string' },
-      length: { type: 'string', default: '150' },
+      length: { type: 'string', default: '250' },
       machines: { type: 'string', default: String(2 * availableParallelism()) },
       keep: { type: 'string' },
       without: { type: 'string', default: '' },

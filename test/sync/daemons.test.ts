@@ -75,6 +75,7 @@ test('One of each may run', (t) => {
   t.is(director.daemons().length, 1);
   director.stop();
   t.deepEqual(director.daemons(), []);
+  t.throws(() => director.startDaemon({ role: 'master' }), { code: 'ERR_CLOSED' });
 });
 
 test('Servers of another family than their service and sync daemons exclude each other', (t) => {

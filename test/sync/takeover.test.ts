@@ -258,6 +258,23 @@ test('A UDP socket carries the messages', async (t) => {
   pair.stop();
 });
 
+test('What a socket refuses is told, and nothing breaks', async (t) => {
+  const pair = new Pair();
+  const [master, backup] = pair.directors;
+  const errors: Error[] = [];
+  // 192.0.2.0/24 is nobody's (RFC 5737).
+  const transport = new UdpTransport({ interface: '192.0.2.99', onError: (error) => errors.push(error) });
+  const mcastPort = 20_000 + (process.pid % 20_000);
+  master!.startDaemon({ role: 'master', transport, mcastPort });
+  backup!.startDaemon({ role: 'backup', transport, mcastPort });
+  for (let i = 0; i < 200 && errors.length < 2; i++) await new Promise((done) => setTimeout(done, 10));
+  t.is(errors.length, 2);
+  converse(pair);
+  pair.sleep(4);
+  t.is(pair.list(master!).length, 6);
+  pair.stop();
+});
+
 test('Frames to the group have the group’s MAC address and the time to live that was asked for', (t) => {
   const clock = new ManualClock();
   const device = new MemoryDevice({ name: 'eth0' });

@@ -303,7 +303,6 @@ export function mistake(model: Model): string {
     '--stop-daemon master',
     '-X',
     '-A',
-    '',
   ])}`.trimEnd();
 }
 

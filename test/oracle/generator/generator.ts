@@ -149,7 +149,7 @@ export class Generator {
       [may('fragments', 2.5), () => this.#fragments(newFlow(model))],
       [may('transit', 2), () => this.#send(this.#transit(), null)],
       [may('commands', 2.5), () => this.#push(change(model))],
-      [5, () => this.#exec(list(model))],
+      [3.5, () => this.#exec(list(model))],
       [may('bad-commands', 0.6), () => this.#exec(mistake(model))],
       [may('sysctls', 0.8), () => this.#tune()],
       [this.#isTimed ? may('statistics', 1) : 0, () => this.#statistics()],

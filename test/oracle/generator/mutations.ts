@@ -13,9 +13,7 @@ const DESTINATION = IP + 16;
 type Mutation = (random: Random, frame: Uint8Array, device: string) => Uint8Array;
 
 const address = (text: string) => text.split('.').map(Number);
-const MARTIANS = ['127.0.0.1', '0.0.0.0', '255.255.255.255', '224.0.0.1', '10.0.0.255', '240.0.0.1', DIP, ...VIPS].map(
-  address,
-);
+const MARTIANS = ['127.0.0.1', '0.0.0.0', '255.255.255.255', '224.0.0.1', '240.0.0.1', DIP, ...VIPS].map(address);
 const PLACES = [
   '10.0.0.255',
   '224.0.0.1',
