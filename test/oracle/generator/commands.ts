@@ -220,9 +220,7 @@ export function change(model: Model): Command {
         },
       };
     default:
-      return command(
-        `ipvsadm --set ${random.pick([0, 900, 30, 4])} ${random.pick([0, 120, 20, 3])} ${random.pick([0, 300, 15, 3])}`,
-      );
+      return command(timeouts(model));
   }
 }
 
