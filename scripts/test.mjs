@@ -45,7 +45,8 @@ function readLine(line, progress) {
     if (progress.failing && line.startsWith('  ')) console.log(line);
     return;
   }
-  const file = title.split(' › ').slice(0, 2).join(' › ');
+  // With a single file AVA leaves its name out.
+  const file = progress.only ?? title.split(' › ').slice(0, 2).join(' › ');
   if (!progress.seen.has(file)) console.log(file);
   progress.seen.add(file);
   progress.failing = no !== undefined;
@@ -69,7 +70,7 @@ async function run(files, concurrency) {
     ava.on('error', (error) => resolve(error.message));
     ava.on('close', (status, signal) => resolve(status ?? signal));
   });
-  const progress = { seen: new Set(), failing: false };
+  const progress = { only: files.length === 1 ? files[0] : undefined, seen: new Set(), failing: false };
   for await (const line of createInterface({ input: ava.stdout })) readLine(line, progress);
   const status = await ended;
   // A run that fails without a failed test is a failure all the same.
@@ -83,7 +84,9 @@ const built =
   build('tsc', '-p', 'tsconfig.json') &&
   (process.platform !== 'linux' || build('node-gyp', 'configure', 'build', '--werror', '--loglevel=warn'));
 if (built) {
-  const files = testFiles(process.argv.slice(2));
+  const words = process.argv.slice(2);
+  const files = testFiles(words);
+  if (files.length === 0) console.log(`There is no test whose path holds ${words.join(' or ')}.`);
   const alone = (path) => ALONE.some((start) => path.startsWith(start));
   await run(
     files.filter((path) => !alone(path)),

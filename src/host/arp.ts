@@ -3,6 +3,7 @@ import type { Words } from '../address.ts';
 import * as arp from '../packet/arp.ts';
 import { ETHERTYPE_ARP } from '../packet/ethernet.ts';
 import type { Host } from './host.ts';
+import { isHostAddress } from './icmp.ts';
 import type { Interface } from './interface.ts';
 import type { Neighbour } from './neighbours.ts';
 import type { Wire } from './wire.ts';
@@ -21,9 +22,11 @@ export function receiveArp(wire: Wire, host: Host, on: Interface, at: number, ti
   scratch[1] = arp.targetIp(view, at);
   const senderHigh = arp.senderMacHigh(view, at);
   const senderLow = arp.senderMacLow(view, at);
+  // Nothing is believed of senders that cannot be: Linux finds no way back to them.
+  if ((scratch[0] !== 0 && !isHostAddress(scratch[0])) || host.isOwn(4, scratch, 0)) return true;
   const forUs = host.isOwn(4, scratch, 1);
   // A sender of 0.0.0.0 asks whether an address is taken (RFC 5227): it has none to be remembered by.
-  if (scratch[0] !== 0 && !host.isOwn(4, scratch, 0)) {
+  if (scratch[0] !== 0) {
     const asks = forUs && operation === arp.ARP_REQUEST;
     const answers = forUs && operation === arp.ARP_REPLY;
     host.neighbours.learn(on, 4, scratch, 0, senderHigh, senderLow, asks, answers, tick);

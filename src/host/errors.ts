@@ -27,6 +27,12 @@ export function tellHostUnreachable(dp: Datapath): void {
   else sendIcmpv6Error(dp, icmpv6.ICMPV6_DEST_UNREACH, icmpv6.UNREACH6_ADDRESS, 0);
 }
 
+/** The neighbour that the packet had been handed to does not answer: it is no longer one to the director itself. */
+export function tellNeighbourUnreachable(dp: Datapath): void {
+  if (dp.packet.family === 4) sendIcmpError(dp, icmp.ICMP_DEST_UNREACH, icmp.UNREACH_HOST, 0, true);
+  else sendIcmpv6Error(dp, icmpv6.ICMPV6_DEST_UNREACH, icmpv6.UNREACH6_ADDRESS, 0);
+}
+
 export function tellNoRoute(dp: Datapath): void {
   if (dp.packet.family === 4) sendIcmpError(dp, icmp.ICMP_DEST_UNREACH, icmp.UNREACH_NET, 0);
   else sendIcmpv6Error(dp, icmpv6.ICMPV6_DEST_UNREACH, icmpv6.UNREACH6_NO_ROUTE, 0);

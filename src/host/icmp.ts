@@ -64,8 +64,10 @@ function isIcmpError(type: number): boolean {
  * Tells the sender of `dp.packet` what became of it. Silent where an error must not be sent: about later fragments, about
  * packets that were not sent to this host alone or to a group, about ICMP errors, from addresses that are no host's.
  * @param rest the type's own four bytes: the MTU for "fragmentation needed".
+ * @param routed whether the packet was on its way out already: then the error does not come from the address that the
+ *   packet was sent to, even if that is the director's own.
  */
-export function sendIcmpError(dp: Datapath, type: number, code: number, rest: number): void {
+export function sendIcmpError(dp: Datapath, type: number, code: number, rest: number, routed = false): void {
   const { view, wire, host, packet } = dp;
   const { ip } = packet;
   if (!packet.toHost || (ipv4.fragment(view, ip) & ipv4.OFFSET_MASK) !== 0) return;
@@ -78,7 +80,7 @@ export function sendIcmpError(dp: Datapath, type: number, code: number, rest: nu
   scratch[0] = to;
   const neighbour = host.nextHop(4, scratch, 0);
   scratch[1] = ipv4.destination(view, ip);
-  const from = host.isOwn(4, scratch, 1) ? scratch[1] : host.sourceFor(4, scratch, 0)?.[0];
+  const from = !routed && host.isOwn(4, scratch, 1) ? scratch[1] : host.sourceFor(4, scratch, 0)?.[0];
   if (neighbour === null || from === undefined || !dp.icmpLimit.take(dp.tick)) return;
 
   const limit = Math.min(ERROR_LENGTH, neighbour.interface.mtu) - ipv4.IPV4_HEADER - icmp.ICMP_HEADER;

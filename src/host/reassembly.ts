@@ -14,12 +14,16 @@ const LIFETIME_TICKS = seconds(30);
 const LIFETIME6_TICKS = seconds(60);
 /** Bytes that all waiting fragments may take; beyond it the oldest datagrams are given up. */
 const MAX_BYTES = 4 * 1024 * 1024;
+/** What keeping a fragment costs beside its data: many small ones must not take more memory than few large ones. */
+const OVERHEAD = 512;
 const MAX_DATAGRAM = 65535;
 
 interface Piece {
   readonly start: number;
   readonly end: number;
   readonly bytes: Uint8Array;
+  /** The fragments that came in order, one right after the other, that this one is part of. */
+  readonly run: { readonly start: number; end: number };
 }
 
 interface Datagram {
@@ -115,13 +119,19 @@ export class Reassembly {
     const at = after < 0 ? pieces.length : after;
     const next = pieces[at];
     if (next !== undefined && next.start < end) {
-      // The same bytes again are a retransmission; anything else that overlaps is not to be trusted.
-      return next.start <= start && next.end >= end ? FRAGMENT_KEPT : FRAGMENT_BAD;
+      // Bytes that came in order and come again are a retransmission; anything else that overlaps is not to be trusted.
+      return next.run.start <= start && next.run.end >= end ? FRAGMENT_KEPT : FRAGMENT_BAD;
     }
-    pieces.splice(at, 0, { start, end, bytes: memory.slice(data, data + end - start) });
+    const last = pieces.at(-1);
+    let run = { start, end };
+    if (last !== undefined && last.end === start) {
+      run = last.run;
+      run.end = end;
+    }
+    pieces.splice(at, 0, { start, end, bytes: memory.slice(data, data + end - start), run });
     datagram.received += end - start;
-    datagram.bytes += end - start;
-    this.#bytes += end - start;
+    datagram.bytes += end - start + OVERHEAD;
+    this.#bytes += end - start + OVERHEAD;
     return FRAGMENT_KEPT;
   }
 

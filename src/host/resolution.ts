@@ -5,7 +5,7 @@ import { dissectIpv4, dissectIpv6, SRC } from '../packet/dissect.ts';
 import { source as ipv4Source } from '../packet/ipv4.ts';
 import { readSource as readIpv6Source } from '../packet/ipv6.ts';
 import { sendArpRequest } from './arp.ts';
-import { tellHostUnreachable } from './errors.ts';
+import { tellNeighbourUnreachable } from './errors.ts';
 import { sendSolicitation } from './ndp.ts';
 import type { NeighbourActions } from './neighbours.ts';
 
@@ -25,7 +25,7 @@ export function neighbourActions(datapath: () => Datapath): NeighbourActions {
       for (const packet of packets) wire.sendCopy(packet, neighbour, tick);
     },
     unreachable: (_neighbour, packets) => {
-      for (const packet of packets) tellSenderOf(datapath(), packet, tellHostUnreachable);
+      for (const packet of packets) tellSenderOf(datapath(), packet, tellNeighbourUnreachable);
     },
   };
 }

@@ -1,6 +1,7 @@
 /**
  * `npm run oracle -- [options]`: plays random scenarios to real Linux IPVS and to the director, and compares their
- * answers step by step. Exits with 1 when a difference was found.
+ * answers step by step. Exits with 1 when a difference was found that is there
+ * again when its scenario is played again; one that is not is told, too.
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -110,7 +111,7 @@ async function main(): Promise<number> {
       `\n${scenarios} scenarios, ${steps} steps compared, ${perSecond(steps)} a second: ` +
         `${differences} differences, ${unstable} of them not seen again`,
     );
-    return differences === 0 ? 0 : 1;
+    return differences === unstable ? 0 : 1;
   } finally {
     await Promise.all(machines.map((machine) => machine.close()));
   }

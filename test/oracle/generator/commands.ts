@@ -81,7 +81,7 @@ function endpoint(family: Family, address: string, port: number): string {
   return family === 6 ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-function serviceOptions({ random }: Model, service: ServiceModel, persistent: boolean): string[] {
+function serviceOptions({ random, isTimed }: Model, service: ServiceModel, persistent: boolean): string[] {
   const words: string[] = [];
   if (random.chance(0.9)) {
     const scheduler = random.pick(SCHEDULERS);
@@ -89,7 +89,7 @@ function serviceOptions({ random }: Model, service: ServiceModel, persistent: bo
     const flags = FLAGS[scheduler];
     if (flags !== undefined && random.chance(0.5)) words.push('-b', random.pick(flags));
   }
-  if (persistent) words.push('-p', String(random.pick([3, 60, 300, 360, 1000])));
+  if (persistent) words.push('-p', String(random.pick([isTimed ? 3 : 30, 60, 300, 360, 1000])));
   if (persistent && random.chance(0.4)) {
     words.push(
       '-M',
@@ -220,10 +220,15 @@ export function change(model: Model): Command {
         },
       };
     default:
-      return command(
-        `ipvsadm --set ${random.pick([0, 900, 30, 4])} ${random.pick([0, 120, 20, 3])} ${random.pick([0, 300, 15, 3])}`,
-      );
+      return command(timeouts(model));
   }
+}
+
+/** Short timeouts only where time is meant to pass: elsewhere they would end in the middle of nowhere. */
+function timeouts({ random, isTimed }: Model): string {
+  const short = isTimed ? 3 : 60;
+  const [tcp, fin, udp] = [900, 120, 300].map((usual) => random.pick([0, usual, 40, short]));
+  return `ipvsadm --set ${tcp} ${fin} ${udp}`;
 }
 
 function editServer(model: Model, service: ServiceModel, server: ServerModel): Command {

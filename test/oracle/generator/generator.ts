@@ -59,15 +59,14 @@ interface Pending {
 
 export class Generator {
   readonly #model: Model;
-  readonly #isTimed: boolean;
   readonly #queue: Pending[] = [];
   #saw: (answered: Step) => void = () => {};
 
   /** @param seed the same seed makes the same scenario, as long as Linux answers the same. */
   constructor(seed: number, features: ReadonlySet<Feature>) {
     const random = new Random(seed);
-    this.#model = { random, features, services: [], marks: [], flows: [] };
-    this.#isTimed = random.chance(TIMED_SHARE);
+    const isTimed = random.chance(TIMED_SHARE);
+    this.#model = { random, features, isTimed, services: [], marks: [], flows: [] };
     this.#setUp();
   }
 
@@ -131,7 +130,7 @@ export class Generator {
 
   #tune(): void {
     const { random } = this.#model;
-    const table = this.#isTimed && random.chance(0.3) ? DEFENCES : TUNABLES;
+    const table = this.#model.isTimed && random.chance(0.3) ? DEFENCES : TUNABLES;
     const name = random.pick(Object.keys(table));
     this.#queue.push({ step: { sysctl: `net.ipv4.vs.${name}`, value: String(random.pick(table[name])) } });
     if (table === DEFENCES) this.#queue.push({ step: { sleep: DEFENCE_S } });
@@ -152,9 +151,9 @@ export class Generator {
       [3.5, () => this.#exec(list(model))],
       [may('bad-commands', 0.6), () => this.#exec(mistake(model))],
       [may('sysctls', 0.8), () => this.#tune()],
-      [this.#isTimed ? may('statistics', 1) : 0, () => this.#statistics()],
+      [this.#model.isTimed ? may('statistics', 1) : 0, () => this.#statistics()],
       [
-        this.#isTimed ? may('time', 0.7) : 0,
+        this.#model.isTimed ? may('time', 0.7) : 0,
         () => this.#queue.push({ step: { sleep: random.pick([0.5, 1.6, 3.6, 5.2]) } }),
       ],
     ]);

@@ -64,6 +64,8 @@ export interface Flow {
 export interface Model {
   readonly random: Random;
   readonly features: ReadonlySet<Feature>;
+  /** Whether seconds pass in the scenario. */
+  readonly isTimed: boolean;
   readonly services: ServiceModel[];
   readonly marks: MarkModel[];
   readonly flows: Flow[];

@@ -62,7 +62,10 @@ const ETHERNET: readonly Weighted<Mutation>[] = [
   ],
 ];
 
-const CUT: Weighted<Mutation> = [2, (random, frame) => frame.slice(0, random.int(ETHERNET_HEADER, frame.length))];
+const CUTS: readonly Weighted<Mutation>[] = [
+  [2, (random, frame) => frame.slice(0, random.int(ETHERNET_HEADER, frame.length))],
+  [2, (random, frame) => (frame[12] === 0x08 ? lengthened(random, frame) : frame)],
+];
 
 const IPV4: readonly Weighted<Mutation>[] = [
   ...ETHERNET,
@@ -71,7 +74,6 @@ const IPV4: readonly Weighted<Mutation>[] = [
   [2, (random, frame) => fixed(write(frame, DESTINATION, random.pick(PLACES)))],
   [2, (random, frame) => perhapsFixed(random, flipped(random, frame, IP, IP + 20))],
   [3, (random, frame) => flipped(random, frame, Math.min(IP + 20, frame.length - 1), Math.min(frame.length, IP + 40))],
-  [2, lengthened],
 ];
 
 const IPV6: readonly Weighted<Mutation>[] = [
@@ -86,8 +88,8 @@ export function mutate({ random, features, marks }: Model, frame: Uint8Array, de
   const is6 = frame[12] === 0x86;
   if (!is6 && features.has('ip-options') && random.chance(0.1)) return withOptions(frame, random.pick(OPTIONS));
   // The firewall that sets marks loses packets whose ports it cannot read.
-  const cut = marks.length === 0 ? [CUT] : [];
-  return random.weighted([...cut, ...(is6 ? IPV6 : IPV4)])(random, frame, device);
+  const cuts = marks.length === 0 ? CUTS : [];
+  return random.weighted([...cuts, ...(is6 ? IPV6 : IPV4)])(random, frame, device);
 }
 
 function write(frame: Uint8Array, at: number, bytes: readonly number[]): Uint8Array {
