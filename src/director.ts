@@ -213,6 +213,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
       sysctl: this.#sysctlValues,
       transport: (name) => this.#syncTransport(name),
       tick: () => this.#tick(),
+      knowsEngine: (name) => this.#known.engine(name) !== undefined,
     });
   }
 

@@ -2,18 +2,23 @@
  * The backup's side of the sync daemons: connections as a master tells of them (kernel behaviour: ip_vs_process_message,
  * ip_vs_proc_conn).
  */
+import type { SequenceShift } from '../conntrack/application.ts';
 import type { Connections } from '../conntrack/connections.ts';
+import type { EngineIdentity } from '../conntrack/engine-templates.ts';
 import { BYPASS } from '../conntrack/forward-method.ts';
 import {
   DEST,
+  ENGINE,
   FLAGS,
   FWD_MASK,
+  HELPED,
   IN_PKTS,
   INACTIVE,
   META,
   NO_CPORT,
   NO_DESTINATION,
   NOOUTPUT,
+  SEQ_MASK,
   SYNCED,
   TEMPLATE,
 } from '../conntrack/layout.ts';
@@ -26,7 +31,7 @@ import type { Destination } from '../services/destination.ts';
 import type { Registry } from '../services/registry.ts';
 import type { SysctlValues } from '../sysctl.ts';
 import { seconds } from '../ticks.ts';
-import { CLIENT, SERVER, SyncConnection, VIRTUAL } from './connection.ts';
+import { CLIENT, CLIENT_SEQUENCES, SERVER, SERVER_SEQUENCES, SyncConnection, VIRTUAL } from './connection.ts';
 import { FINE, R, readMessage, SYNC_REFUSALS, type SyncReader, type SyncRefusal } from './message.ts';
 import type { SyncNotes } from './notes.ts';
 import type { SyncReceiver } from './transport.ts';
@@ -56,6 +61,7 @@ export class SyncBackup implements SyncReader {
   readonly #registry: Registry;
   readonly #timeouts: ProtocolTimeouts;
   readonly #sysctl: SysctlValues;
+  readonly #knowsEngine: (name: string) => boolean;
   readonly #syncId: number;
   /** Longest datagram that is read whole, in bytes; what is longer is cut, and so refused. */
   readonly #maxLength: number;
@@ -71,6 +77,7 @@ export class SyncBackup implements SyncReader {
     registry: Registry,
     timeouts: ProtocolTimeouts,
     sysctl: SysctlValues,
+    knowsEngine: (name: string) => boolean,
     syncId: number,
     maxLength: number,
   ) {
@@ -79,6 +86,7 @@ export class SyncBackup implements SyncReader {
     this.#registry = registry;
     this.#timeouts = timeouts;
     this.#sysctl = sysctl;
+    this.#knowsEngine = knowsEngine;
     this.#syncId = syncId;
     this.#maxLength = maxLength;
   }
@@ -128,19 +136,21 @@ export class SyncBackup implements SyncReader {
     if ((flags & FWD_MASK) > BYPASS) return R.METHOD;
     const hasNoPort = isTemplate || (flags & NO_CPORT) !== 0;
     if ((connection.clientPort === 0) !== hasNoPort) return R.CLIENT_PORT;
-    if (connection.engineData !== '') return R.ENGINE;
+    const identity = connection.engineData === '' ? null : { engine: connection.engine, data: connection.engineData };
+    if (identity !== null && !(isTemplate && this.#knowsEngine(identity.engine))) return R.ENGINE;
 
     const notes = connection.family === 4 ? this.#notes4 : this.#notes6;
     const { connections } = notes;
-    let row = this.#find(connections, isTemplate);
+    let row = this.#find(connections, isTemplate, identity);
     if (row !== 0 && !isTemplate && !this.#hasSameServer(connections, row)) {
       if ((flags & INACTIVE) !== 0) return R.REPLACED;
       connections.expireNow(row, this.#tick);
       row = 0;
     }
     if (row !== 0) this.#update(connections, row, flags);
-    else row = this.#create(connections, flags);
+    else row = this.#create(connections, flags, identity);
     if (row === 0) return R.TABLE_FULL;
+    if (connection.hasSequences) takeShifts(connections, row, connection);
 
     connections.table.rows[row + IN_PKTS] = this.#sysctl.sync_threshold;
     notes.states[notes.place(row)] = state;
@@ -148,9 +158,10 @@ export class SyncBackup implements SyncReader {
     return FINE;
   }
 
-  #find(connections: Connections, isTemplate: boolean): number {
+  #find(connections: Connections, isTemplate: boolean, identity: EngineIdentity | null): number {
     const { table } = connections;
     const { protocol, address, clientPort, virtualPort } = this.connection;
+    if (identity !== null) return connections.engines.find(protocol, address, virtualPort, identity);
     return isTemplate
       ? table.lookupTemplate(protocol, address, CLIENT, VIRTUAL, virtualPort)
       : table.lookupIn(protocol, address, CLIENT, clientPort, VIRTUAL, virtualPort);
@@ -180,7 +191,7 @@ export class SyncBackup implements SyncReader {
     );
   }
 
-  #create(connections: Connections, flags: number): number {
+  #create(connections: Connections, flags: number, identity: EngineIdentity | null): number {
     const { protocol, address, clientPort, virtualPort, serverPort, mark } = this.connection;
     const destination = this.#destination(flags);
     return connections.createSynced(
@@ -190,9 +201,9 @@ export class SyncBackup implements SyncReader {
       virtualPort,
       destination,
       serverPort,
-      flags,
+      identity === null ? flags : flags | ENGINE,
       mark,
-      null,
+      identity,
       this.#tick,
     );
   }
@@ -218,6 +229,22 @@ export class SyncBackup implements SyncReader {
   close(): void {
     this.#receiver?.close();
   }
+}
+
+/** Takes over how sequence numbers are changed, if an application helper looks into the connection here too. */
+function takeShifts(connections: Connections, row: number, { sequences, flags }: SyncConnection): void {
+  const { rows } = connections.table;
+  if ((rows[row + FLAGS] & HELPED) === 0) return;
+  const { fromClient, fromServer } = connections.makeApplication(row);
+  readShift(fromClient, sequences, CLIENT_SEQUENCES);
+  readShift(fromServer, sequences, SERVER_SEQUENCES);
+  rows[row + FLAGS] |= flags & SEQ_MASK;
+}
+
+function readShift(shift: SequenceShift, from: Int32Array, at: number): void {
+  shift.changedAt = from[at];
+  shift.delta = from[at + 1];
+  shift.previousDelta = from[at + 2];
 }
 
 /** How many states a protocol has; 0 for one that is not balanced. */

@@ -37,6 +37,8 @@ export interface SyncDaemonsParts {
   /** The interface of that name, or the first one, as a transport. @throws DirectorError ERR_INVALID_OPTION */
   transport(name: string | undefined): SyncTransport;
   tick(): number;
+  /** Whether there is a persistence engine of that name. */
+  knowsEngine(name: string): boolean;
 }
 
 /** What the daemons have sent and received since they were started; null for one that does not run. */
@@ -103,9 +105,18 @@ export class SyncDaemons {
   }
 
   #startBackup(entry: DaemonEntry, endpoint: SyncEndpoint, transport: SyncTransport): void {
-    const { pipeline, registry, timeouts, sysctl } = this.#parts;
+    const { pipeline, registry, timeouts, sysctl, knowsEngine } = this.#parts;
     const [notes4, notes6] = this.#takeNotes();
-    const daemon = new SyncBackup(notes4, notes6, registry, timeouts, sysctl, entry.syncId, entry.syncMaxlen);
+    const daemon = new SyncBackup(
+      notes4,
+      notes6,
+      registry,
+      timeouts,
+      sysctl,
+      knowsEngine,
+      entry.syncId,
+      entry.syncMaxlen,
+    );
     daemon.receiver = transport.openReceiver(endpoint, (view, at, length) =>
       daemon.receive(view, at, length, this.#parts.tick()),
     );
