@@ -19,6 +19,7 @@ import { countIn, countOut, type Datapath, type DatapathListener } from './datap
 import type { FrameBatch } from './devices/device.ts';
 import { receiveArp } from './host/arp.ts';
 import { tellNoRoute, tellPortUnreachable, tellTooBig, tellTtlExceeded } from './host/errors.ts';
+import { acceptExtensions } from './host/extensions.ts';
 import type { Groups } from './host/groups.ts';
 import type { Host } from './host/host.ts';
 import { answerEcho, type IcmpLimit, isHostAddress } from './host/icmp.ts';
@@ -312,7 +313,12 @@ export class Pipeline implements Datapath {
 
   /** For the director itself and not for a service. */
   #up(): number {
+    if (this.#hasExtensions() && !acceptExtensions(this)) return V.BAD_EXTENSION;
     return this.onPassed === null ? reject(this) : this.#passOver(V.NOT_WANTED);
+  }
+
+  #hasExtensions(): boolean {
+    return this.packet.family === 6 && this.packet.headerLength !== ipv6.IPV6_HEADER;
   }
 
   #localIcmp(): number {
@@ -333,6 +339,7 @@ export class Pipeline implements Datapath {
       if (verdict !== NOT_OURS) return verdict;
     }
     if (message < end && view.getUint8(message) === (four ? icmp.ICMP_ECHO : icmpv6.ICMPV6_ECHO)) {
+      if (this.#hasExtensions() && !acceptExtensions(this)) return V.BAD_EXTENSION;
       return (four ? answerEcho : answerEcho6)(this) ? V.ECHO : V.NOT_WANTED;
     }
     return this.#up();
