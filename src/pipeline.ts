@@ -182,14 +182,12 @@ export class Pipeline implements Datapath {
     if (!toHost && (high & 0x0100) === 0) return V.OTHER_HOST;
 
     const at = frame + header;
+    this.packet.interface = on.index;
+    this.packet.toHost = toHost;
     switch (type) {
       case ethernet.ETHERTYPE_IPV4:
-        this.packet.interface = on.index;
-        this.packet.toHost = toHost;
         return this.#ipv4(at, length - header);
       case ethernet.ETHERTYPE_IPV6:
-        this.packet.interface = on.index;
-        this.packet.toHost = toHost;
         return this.#ipv6(on, at, length - header);
       case ethernet.ETHERTYPE_ARP:
         if (length - header < ARP_LENGTH) return V.SHORT_FRAME;
@@ -275,6 +273,7 @@ export class Pipeline implements Datapath {
   #reassemble(place: number): number {
     const { packet, reassembly, wire, view } = this;
     if (packet.fragment === 0 && packet.fragmentHeader === 0) return PASS;
+    const link = packet.ip - this.#frame;
     const target = wire.pool.jumbo + ethernet.ETHERNET_HEADER;
     const result = reassembly.add(packet, wire.pool.memory, view, target, place, this.tick);
     if (result === FRAGMENT_KEPT) return V.FRAGMENT;
@@ -282,6 +281,10 @@ export class Pipeline implements Datapath {
     const whole = packet.family === 4 ? dissectIpv4 : dissectIpv6;
     if (!whole(packet, view, target, reassembly.length)) return V.BAD_HEADER;
     packet.largestFragment = reassembly.largest;
+    // Whoever is given the frame is given the datagram, behind the link header of its last fragment.
+    wire.pool.memory.copyWithin(target - link, this.#frame, this.#frame + link);
+    this.#frame = target - link;
+    this.#frameLength = link + reassembly.length;
     return PASS;
   }
 
