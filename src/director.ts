@@ -211,6 +211,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
       connections6: this.#connections6,
       timeouts: this.#timeouts,
       sysctl: this.#sysctlValues,
+      hasEngine: (name) => this.#known.engine(name) !== undefined,
       transport: (name) => this.#syncTransport(name),
       tick: () => this.#tick(),
     });

@@ -3,17 +3,21 @@
  * ip_vs_proc_conn).
  */
 import type { Connections } from '../conntrack/connections.ts';
+import type { EngineIdentity } from '../conntrack/engine-templates.ts';
 import { BYPASS } from '../conntrack/forward-method.ts';
 import {
   DEST,
+  ENGINE,
   FLAGS,
   FWD_MASK,
+  HELPED,
   IN_PKTS,
   INACTIVE,
   META,
   NO_CPORT,
   NO_DESTINATION,
   NOOUTPUT,
+  SEQ_MASK,
   SYNCED,
   TEMPLATE,
 } from '../conntrack/layout.ts';
@@ -59,6 +63,7 @@ export class SyncBackup implements SyncReader {
   readonly #syncId: number;
   /** Longest datagram that is read whole, in bytes; what is longer is cut, and so refused. */
   readonly #maxLength: number;
+  readonly #hasEngine: (name: string) => boolean;
   readonly #refused = new Float64Array(SYNC_REFUSALS.length);
   #receiver: SyncReceiver | null = null;
   #tick = 0;
@@ -73,6 +78,7 @@ export class SyncBackup implements SyncReader {
     sysctl: SysctlValues,
     syncId: number,
     maxLength: number,
+    hasEngine: (name: string) => boolean,
   ) {
     this.#notes4 = notes4;
     this.#notes6 = notes6;
@@ -81,6 +87,7 @@ export class SyncBackup implements SyncReader {
     this.#sysctl = sysctl;
     this.#syncId = syncId;
     this.#maxLength = maxLength;
+    this.#hasEngine = hasEngine;
   }
 
   set receiver(receiver: SyncReceiver) {
@@ -128,19 +135,22 @@ export class SyncBackup implements SyncReader {
     if ((flags & FWD_MASK) > BYPASS) return R.METHOD;
     const hasNoPort = isTemplate || (flags & NO_CPORT) !== 0;
     if ((connection.clientPort === 0) !== hasNoPort) return R.CLIENT_PORT;
-    if (connection.engineData !== '') return R.ENGINE;
+    const { engine, engineData } = connection;
+    if (engineData !== '' && (engine === '' || !this.#hasEngine(engine))) return R.ENGINE;
+    const identity = isTemplate && engineData !== '' ? { engine, data: engineData } : null;
 
     const notes = connection.family === 4 ? this.#notes4 : this.#notes6;
     const { connections } = notes;
-    let row = this.#find(connections, isTemplate);
+    let row = this.#find(connections, isTemplate, identity);
     if (row !== 0 && !isTemplate && !this.#hasSameServer(connections, row)) {
       if ((flags & INACTIVE) !== 0) return R.REPLACED;
       connections.expireNow(row, this.#tick);
       row = 0;
     }
     if (row !== 0) this.#update(connections, row, flags);
-    else row = this.#create(connections, flags);
+    else row = this.#create(connections, flags, identity);
     if (row === 0) return R.TABLE_FULL;
+    if (connection.hasSequences) this.#takeSequences(connections, row);
 
     connections.table.rows[row + IN_PKTS] = this.#sysctl.sync_threshold;
     notes.states[notes.place(row)] = state;
@@ -148,9 +158,10 @@ export class SyncBackup implements SyncReader {
     return FINE;
   }
 
-  #find(connections: Connections, isTemplate: boolean): number {
-    const { table } = connections;
+  #find(connections: Connections, isTemplate: boolean, identity: EngineIdentity | null): number {
+    const { table, engines } = connections;
     const { protocol, address, clientPort, virtualPort } = this.connection;
+    if (identity !== null) return engines.find(protocol, address, virtualPort, identity);
     return isTemplate
       ? table.lookupTemplate(protocol, address, CLIENT, VIRTUAL, virtualPort)
       : table.lookupIn(protocol, address, CLIENT, clientPort, VIRTUAL, virtualPort);
@@ -180,7 +191,7 @@ export class SyncBackup implements SyncReader {
     );
   }
 
-  #create(connections: Connections, flags: number): number {
+  #create(connections: Connections, flags: number, identity: EngineIdentity | null): number {
     const { protocol, address, clientPort, virtualPort, serverPort, mark } = this.connection;
     const destination = this.#destination(flags);
     return connections.createSynced(
@@ -190,9 +201,9 @@ export class SyncBackup implements SyncReader {
       virtualPort,
       destination,
       serverPort,
-      flags,
+      identity === null ? flags : flags | ENGINE,
       mark,
-      null,
+      identity,
       this.#tick,
     );
   }
@@ -203,6 +214,20 @@ export class SyncBackup implements SyncReader {
     if (rows[row + DEST] !== NO_DESTINATION || (rows[row + FLAGS] & SYNCED) === 0) return;
     const destination = this.#destination(rows[row + FLAGS]);
     if (destination !== null) connections.bind(row, destination);
+  }
+
+  /** How an application helper shifts sequence numbers: means something only where a helper looks into the connection. */
+  #takeSequences(connections: Connections, row: number): void {
+    const { rows } = connections.table;
+    if ((rows[row + FLAGS] & HELPED) === 0) return;
+    rows[row + FLAGS] = (rows[row + FLAGS] & ~SEQ_MASK) | (this.connection.flags & SEQ_MASK);
+    const { fromClient, fromServer } = connections.makeApplication(row);
+    const { sequences } = this.connection;
+    for (const [i, shift] of [fromClient, fromServer].entries()) {
+      shift.changedAt = sequences[3 * i];
+      shift.delta = sequences[3 * i + 1];
+      shift.previousDelta = sequences[3 * i + 2];
+    }
   }
 
   /** Ticks that the connection's timer is set to. */

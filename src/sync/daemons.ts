@@ -34,6 +34,8 @@ export interface SyncDaemonsParts {
   readonly connections6: Connections;
   readonly timeouts: ProtocolTimeouts;
   readonly sysctl: SysctlValues;
+  /** Whether there is a persistence engine of that name. */
+  hasEngine(name: string): boolean;
   /** The interface of that name, or the first one, as a transport. @throws DirectorError ERR_INVALID_OPTION */
   transport(name: string | undefined): SyncTransport;
   tick(): number;
@@ -105,7 +107,10 @@ export class SyncDaemons {
   #startBackup(entry: DaemonEntry, endpoint: SyncEndpoint, transport: SyncTransport): void {
     const { pipeline, registry, timeouts, sysctl } = this.#parts;
     const [notes4, notes6] = this.#takeNotes();
-    const daemon = new SyncBackup(notes4, notes6, registry, timeouts, sysctl, entry.syncId, entry.syncMaxlen);
+    const { syncId, syncMaxlen } = entry;
+    const daemon = new SyncBackup(notes4, notes6, registry, timeouts, sysctl, syncId, syncMaxlen, (name) =>
+      this.#parts.hasEngine(name),
+    );
     daemon.receiver = transport.openReceiver(endpoint, (view, at, length) =>
       daemon.receive(view, at, length, this.#parts.tick()),
     );

@@ -2,10 +2,12 @@
  * The master's side of the sync daemons: which connections to tell the backups of, and when (kernel behaviour:
  * ip_vs_sync_conn_needed, ip_vs_sync_conn, sync_thread_master).
  */
+import type { ApplicationState } from '../conntrack/application.ts';
 import type { Connections } from '../conntrack/connections.ts';
 import {
   CADDR,
   CONTROL,
+  ENGINE,
   FLAGS,
   HASHED,
   IN_PKTS,
@@ -284,4 +286,19 @@ function readConnection(connections: Connections, row: number, connection: SyncC
     connection.address[SERVER + i] = rows[row + daddr + i];
   }
   connection.hasSequences = (connection.flags & SEQ_MASK) !== 0;
+  if (connection.hasSequences) readSequences(connections.applicationOf(row), connection.sequences);
+  const identity = (rows[row + FLAGS] & ENGINE) === 0 ? undefined : connections.engines.of(row);
+  connection.engine = identity?.engine ?? '';
+  connection.engineData = identity?.data ?? '';
+}
+
+/** Fills in how an application helper shifts the client's sequence numbers, and then the server's. */
+function readSequences(state: ApplicationState | undefined, sequences: Int32Array): void {
+  sequences.fill(0);
+  if (state === undefined) return;
+  for (const [i, { changedAt, delta, previousDelta }] of [state.fromClient, state.fromServer].entries()) {
+    sequences[3 * i] = changedAt;
+    sequences[3 * i + 1] = delta;
+    sequences[3 * i + 2] = previousDelta;
+  }
 }
