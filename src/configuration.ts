@@ -59,7 +59,7 @@ export interface DirectorOptions {
   readonly claimVips?: boolean;
   /** Connections and templates that there may be, for each of IPv4 and IPv6. Default 262144 (2^18). */
   readonly maxConnections?: number;
-  /** ICMP errors that may be sent per second. Default 1000; Infinity for no limit. */
+  /** ICMP errors that may be sent per second; 0 sends none, Infinity knows no limit. Default 1000. */
   readonly icmpErrorsPerSecond?: number;
   /** Default: the machine's monotonic clock. */
   readonly clock?: Clock;

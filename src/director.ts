@@ -192,7 +192,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
       wire: this.#wire,
       host: this.#host,
       reassembly: this.#reassembly,
-      icmpLimit: new IcmpLimit(perSecond, Math.max(1, perSecond / 20)),
+      icmpLimit: new IcmpLimit(perSecond, perSecond === 0 ? 0 : Math.max(1, perSecond / 20)),
       registry: this.#registry,
       marks: this.marks,
       connections4: this.#connections4,
@@ -211,9 +211,9 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
       connections6: this.#connections6,
       timeouts: this.#timeouts,
       sysctl: this.#sysctlValues,
+      hasEngine: (name) => this.#known.engine(name) !== undefined,
       transport: (name) => this.#syncTransport(name),
       tick: () => this.#tick(),
-      knowsEngine: (name) => this.#known.engine(name) !== undefined,
     });
   }
 

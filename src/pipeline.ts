@@ -19,6 +19,7 @@ import { countIn, countOut, type Datapath, type DatapathListener } from './datap
 import type { FrameBatch } from './devices/device.ts';
 import { receiveArp } from './host/arp.ts';
 import { tellNoRoute, tellPortUnreachable, tellTooBig, tellTtlExceeded } from './host/errors.ts';
+import { acceptExtensions } from './host/extensions.ts';
 import type { Groups } from './host/groups.ts';
 import type { Host } from './host/host.ts';
 import { answerEcho, type IcmpLimit, isHostAddress } from './host/icmp.ts';
@@ -181,14 +182,12 @@ export class Pipeline implements Datapath {
     if (!toHost && (high & 0x0100) === 0) return V.OTHER_HOST;
 
     const at = frame + header;
+    this.packet.interface = on.index;
+    this.packet.toHost = toHost;
     switch (type) {
       case ethernet.ETHERTYPE_IPV4:
-        this.packet.interface = on.index;
-        this.packet.toHost = toHost;
         return this.#ipv4(at, length - header);
       case ethernet.ETHERTYPE_IPV6:
-        this.packet.interface = on.index;
-        this.packet.toHost = toHost;
         return this.#ipv6(on, at, length - header);
       case ethernet.ETHERTYPE_ARP:
         if (length - header < ARP_LENGTH) return V.SHORT_FRAME;
@@ -274,6 +273,7 @@ export class Pipeline implements Datapath {
   #reassemble(place: number): number {
     const { packet, reassembly, wire, view } = this;
     if (packet.fragment === 0 && packet.fragmentHeader === 0) return PASS;
+    const link = packet.ip - this.#frame;
     const target = wire.pool.jumbo + ethernet.ETHERNET_HEADER;
     const result = reassembly.add(packet, wire.pool.memory, view, target, place, this.tick);
     if (result === FRAGMENT_KEPT) return V.FRAGMENT;
@@ -281,6 +281,10 @@ export class Pipeline implements Datapath {
     const whole = packet.family === 4 ? dissectIpv4 : dissectIpv6;
     if (!whole(packet, view, target, reassembly.length)) return V.BAD_HEADER;
     packet.largestFragment = reassembly.largest;
+    // Whoever is given the frame is given the datagram, behind the link header of its last fragment.
+    wire.pool.memory.copyWithin(target - link, this.#frame, this.#frame + link);
+    this.#frame = target - link;
+    this.#frameLength = link + reassembly.length;
     return PASS;
   }
 
@@ -312,7 +316,12 @@ export class Pipeline implements Datapath {
 
   /** For the director itself and not for a service. */
   #up(): number {
+    if (this.#hasExtensions() && !acceptExtensions(this)) return V.BAD_EXTENSION;
     return this.onPassed === null ? reject(this) : this.#passOver(V.NOT_WANTED);
+  }
+
+  #hasExtensions(): boolean {
+    return this.packet.family === 6 && this.packet.headerLength !== ipv6.IPV6_HEADER;
   }
 
   #localIcmp(): number {
@@ -333,6 +342,7 @@ export class Pipeline implements Datapath {
       if (verdict !== NOT_OURS) return verdict;
     }
     if (message < end && view.getUint8(message) === (four ? icmp.ICMP_ECHO : icmpv6.ICMPV6_ECHO)) {
+      if (this.#hasExtensions() && !acceptExtensions(this)) return V.BAD_EXTENSION;
       return (four ? answerEcho : answerEcho6)(this) ? V.ECHO : V.NOT_WANTED;
     }
     return this.#up();

@@ -2,6 +2,7 @@
  * What a host says to a packet for a port or protocol that nobody serves: TCP reset (RFC 9293 3.10.7.1), port
  * unreachable, protocol unreachable (RFC 1122 3.2.2.1).
  */
+import type { Family } from '../address.ts';
 import type { Datapath } from '../datapath.ts';
 import { finish, pseudoSum4, pseudoSum6, sumBytes } from '../packet/checksum.ts';
 import { DST, SRC } from '../packet/dissect.ts';
@@ -32,15 +33,18 @@ export function reject(dp: Datapath): number {
       tellPortUnreachable(dp);
       return V.REJECTED;
     }
-    case ipv4.PROTO_ICMP:
-    case ipv4.PROTO_IGMP:
-    case ipv4.PROTO_ICMPV6:
-    case ipv6.NO_NEXT_HEADER:
-      return V.NOT_WANTED;
     default:
+      if (isHostProtocol(packet.family, packet.protocol)) return V.NOT_WANTED;
       tellProtocolUnreachable(dp);
       return V.REJECTED;
   }
+}
+
+/** What every host of the family takes, though it may not answer. */
+function isHostProtocol(family: Family, protocol: number): boolean {
+  return family === 4
+    ? protocol === ipv4.PROTO_ICMP || protocol === ipv4.PROTO_IGMP
+    : protocol === ipv4.PROTO_ICMPV6 || protocol === ipv6.NO_NEXT_HEADER;
 }
 
 function transportChecksumIsRight(dp: Datapath, length: number): boolean {

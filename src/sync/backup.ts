@@ -2,7 +2,6 @@
  * The backup's side of the sync daemons: connections as a master tells of them (kernel behaviour: ip_vs_process_message,
  * ip_vs_proc_conn).
  */
-import type { SequenceShift } from '../conntrack/application.ts';
 import type { Connections } from '../conntrack/connections.ts';
 import type { EngineIdentity } from '../conntrack/engine-templates.ts';
 import { BYPASS } from '../conntrack/forward-method.ts';
@@ -31,7 +30,7 @@ import type { Destination } from '../services/destination.ts';
 import type { Registry } from '../services/registry.ts';
 import type { SysctlValues } from '../sysctl.ts';
 import { seconds } from '../ticks.ts';
-import { CLIENT, CLIENT_SEQUENCES, SERVER, SERVER_SEQUENCES, SyncConnection, VIRTUAL } from './connection.ts';
+import { CLIENT, SERVER, SyncConnection, VIRTUAL } from './connection.ts';
 import { FINE, R, readMessage, SYNC_REFUSALS, type SyncReader, type SyncRefusal } from './message.ts';
 import type { SyncNotes } from './notes.ts';
 import type { SyncReceiver } from './transport.ts';
@@ -61,10 +60,10 @@ export class SyncBackup implements SyncReader {
   readonly #registry: Registry;
   readonly #timeouts: ProtocolTimeouts;
   readonly #sysctl: SysctlValues;
-  readonly #knowsEngine: (name: string) => boolean;
   readonly #syncId: number;
   /** Longest datagram that is read whole, in bytes; what is longer is cut, and so refused. */
   readonly #maxLength: number;
+  readonly #hasEngine: (name: string) => boolean;
   readonly #refused = new Float64Array(SYNC_REFUSALS.length);
   #receiver: SyncReceiver | null = null;
   #tick = 0;
@@ -77,18 +76,18 @@ export class SyncBackup implements SyncReader {
     registry: Registry,
     timeouts: ProtocolTimeouts,
     sysctl: SysctlValues,
-    knowsEngine: (name: string) => boolean,
     syncId: number,
     maxLength: number,
+    hasEngine: (name: string) => boolean,
   ) {
     this.#notes4 = notes4;
     this.#notes6 = notes6;
     this.#registry = registry;
     this.#timeouts = timeouts;
     this.#sysctl = sysctl;
-    this.#knowsEngine = knowsEngine;
     this.#syncId = syncId;
     this.#maxLength = maxLength;
+    this.#hasEngine = hasEngine;
   }
 
   set receiver(receiver: SyncReceiver) {
@@ -136,8 +135,9 @@ export class SyncBackup implements SyncReader {
     if ((flags & FWD_MASK) > BYPASS) return R.METHOD;
     const hasNoPort = isTemplate || (flags & NO_CPORT) !== 0;
     if ((connection.clientPort === 0) !== hasNoPort) return R.CLIENT_PORT;
-    const identity = connection.engineData === '' ? null : { engine: connection.engine, data: connection.engineData };
-    if (identity !== null && !(isTemplate && this.#knowsEngine(identity.engine))) return R.ENGINE;
+    const { engine, engineData } = connection;
+    if (engineData !== '' && (engine === '' || !this.#hasEngine(engine))) return R.ENGINE;
+    const identity = isTemplate && engineData !== '' ? { engine, data: engineData } : null;
 
     const notes = connection.family === 4 ? this.#notes4 : this.#notes6;
     const { connections } = notes;
@@ -150,7 +150,7 @@ export class SyncBackup implements SyncReader {
     if (row !== 0) this.#update(connections, row, flags);
     else row = this.#create(connections, flags, identity);
     if (row === 0) return R.TABLE_FULL;
-    if (connection.hasSequences) takeShifts(connections, row, connection);
+    if (connection.hasSequences) this.#takeSequences(connections, row);
 
     connections.table.rows[row + IN_PKTS] = this.#sysctl.sync_threshold;
     notes.states[notes.place(row)] = state;
@@ -159,9 +159,9 @@ export class SyncBackup implements SyncReader {
   }
 
   #find(connections: Connections, isTemplate: boolean, identity: EngineIdentity | null): number {
-    const { table } = connections;
+    const { table, engines } = connections;
     const { protocol, address, clientPort, virtualPort } = this.connection;
-    if (identity !== null) return connections.engines.find(protocol, address, virtualPort, identity);
+    if (identity !== null) return engines.find(protocol, address, virtualPort, identity);
     return isTemplate
       ? table.lookupTemplate(protocol, address, CLIENT, VIRTUAL, virtualPort)
       : table.lookupIn(protocol, address, CLIENT, clientPort, VIRTUAL, virtualPort);
@@ -216,6 +216,20 @@ export class SyncBackup implements SyncReader {
     if (destination !== null) connections.bind(row, destination);
   }
 
+  /** How an application helper shifts sequence numbers: means something only where a helper looks into the connection. */
+  #takeSequences(connections: Connections, row: number): void {
+    const { rows } = connections.table;
+    if ((rows[row + FLAGS] & HELPED) === 0) return;
+    rows[row + FLAGS] = (rows[row + FLAGS] & ~SEQ_MASK) | (this.connection.flags & SEQ_MASK);
+    const { fromClient, fromServer } = connections.makeApplication(row);
+    const { sequences } = this.connection;
+    for (const [i, shift] of [fromClient, fromServer].entries()) {
+      shift.changedAt = sequences[3 * i];
+      shift.delta = sequences[3 * i + 1];
+      shift.previousDelta = sequences[3 * i + 2];
+    }
+  }
+
   /** Ticks that the connection's timer is set to. */
   #timeout(isTemplate: boolean, state: number): number {
     const { timeout, protocol } = this.connection;
@@ -229,22 +243,6 @@ export class SyncBackup implements SyncReader {
   close(): void {
     this.#receiver?.close();
   }
-}
-
-/** Takes over how sequence numbers are changed, if an application helper looks into the connection here too. */
-function takeShifts(connections: Connections, row: number, { sequences, flags }: SyncConnection): void {
-  const { rows } = connections.table;
-  if ((rows[row + FLAGS] & HELPED) === 0) return;
-  const { fromClient, fromServer } = connections.makeApplication(row);
-  readShift(fromClient, sequences, CLIENT_SEQUENCES);
-  readShift(fromServer, sequences, SERVER_SEQUENCES);
-  rows[row + FLAGS] |= flags & SEQ_MASK;
-}
-
-function readShift(shift: SequenceShift, from: Int32Array, at: number): void {
-  shift.changedAt = from[at];
-  shift.delta = from[at + 1];
-  shift.previousDelta = from[at + 2];
 }
 
 /** How many states a protocol has; 0 for one that is not balanced. */

@@ -8,8 +8,6 @@ export const SERVER = 8;
 
 /** Words of {@link SyncConnection.sequences}: initial number, delta and previous delta of the client's and the server's side. */
 export const SEQUENCE_WORDS = 6;
-export const CLIENT_SEQUENCES = 0;
-export const SERVER_SEQUENCES = 3;
 
 /**
  * What a sync message says of one connection or template. One object is reused for every connection of a message, in

@@ -34,11 +34,11 @@ export interface SyncDaemonsParts {
   readonly connections6: Connections;
   readonly timeouts: ProtocolTimeouts;
   readonly sysctl: SysctlValues;
+  /** Whether there is a persistence engine of that name. */
+  hasEngine(name: string): boolean;
   /** The interface of that name, or the first one, as a transport. @throws DirectorError ERR_INVALID_OPTION */
   transport(name: string | undefined): SyncTransport;
   tick(): number;
-  /** Whether there is a persistence engine of that name. */
-  knowsEngine(name: string): boolean;
 }
 
 /** What the daemons have sent and received since they were started; null for one that does not run. */
@@ -105,17 +105,11 @@ export class SyncDaemons {
   }
 
   #startBackup(entry: DaemonEntry, endpoint: SyncEndpoint, transport: SyncTransport): void {
-    const { pipeline, registry, timeouts, sysctl, knowsEngine } = this.#parts;
+    const { pipeline, registry, timeouts, sysctl } = this.#parts;
     const [notes4, notes6] = this.#takeNotes();
-    const daemon = new SyncBackup(
-      notes4,
-      notes6,
-      registry,
-      timeouts,
-      sysctl,
-      knowsEngine,
-      entry.syncId,
-      entry.syncMaxlen,
+    const { syncId, syncMaxlen } = entry;
+    const daemon = new SyncBackup(notes4, notes6, registry, timeouts, sysctl, syncId, syncMaxlen, (name) =>
+      this.#parts.hasEngine(name),
     );
     daemon.receiver = transport.openReceiver(endpoint, (view, at, length) =>
       daemon.receive(view, at, length, this.#parts.tick()),

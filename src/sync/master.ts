@@ -2,7 +2,7 @@
  * The master's side of the sync daemons: which connections to tell the backups of, and when (kernel behaviour:
  * ip_vs_sync_conn_needed, ip_vs_sync_conn, sync_thread_master).
  */
-import type { SequenceShift } from '../conntrack/application.ts';
+import type { ApplicationState } from '../conntrack/application.ts';
 import type { Connections } from '../conntrack/connections.ts';
 import {
   CADDR,
@@ -24,7 +24,7 @@ import { TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_FIN_WAIT, TCP_TIME_WAIT
 import { PROTO_SCTP, PROTO_TCP } from '../packet/ipv4.ts';
 import type { SysctlValues } from '../sysctl.ts';
 import { seconds, TICKS_PER_SECOND } from '../ticks.ts';
-import { CLIENT, CLIENT_SEQUENCES, SERVER, SERVER_SEQUENCES, SyncConnection, VIRTUAL } from './connection.ts';
+import { CLIENT, SERVER, SyncConnection, VIRTUAL } from './connection.ts';
 import { SyncMessage, type SyncVersion } from './message.ts';
 import type { SyncNotes } from './notes.ts';
 import type { SyncSender } from './transport.ts';
@@ -285,19 +285,20 @@ function readConnection(connections: Connections, row: number, connection: SyncC
     connection.address[VIRTUAL + i] = rows[row + vaddr + i];
     connection.address[SERVER + i] = rows[row + daddr + i];
   }
-  const application = (connection.flags & SEQ_MASK) !== 0 ? connections.applicationOf(row) : undefined;
-  connection.hasSequences = application !== undefined;
-  if (application !== undefined) {
-    writeShift(application.fromClient, connection.sequences, CLIENT_SEQUENCES);
-    writeShift(application.fromServer, connection.sequences, SERVER_SEQUENCES);
-  }
-  const identity = (rows[row + FLAGS] & ENGINE) !== 0 ? connections.engines.of(row) : undefined;
+  connection.hasSequences = (connection.flags & SEQ_MASK) !== 0;
+  if (connection.hasSequences) readSequences(connections.applicationOf(row), connection.sequences);
+  const identity = (rows[row + FLAGS] & ENGINE) === 0 ? undefined : connections.engines.of(row);
   connection.engine = identity?.engine ?? '';
   connection.engineData = identity?.data ?? '';
 }
 
-function writeShift({ changedAt, delta, previousDelta }: SequenceShift, into: Int32Array, at: number): void {
-  into[at] = changedAt;
-  into[at + 1] = delta;
-  into[at + 2] = previousDelta;
+/** Fills in how an application helper shifts the client's sequence numbers, and then the server's. */
+function readSequences(state: ApplicationState | undefined, sequences: Int32Array): void {
+  sequences.fill(0);
+  if (state === undefined) return;
+  for (const [i, { changedAt, delta, previousDelta }] of [state.fromClient, state.fromServer].entries()) {
+    sequences[3 * i] = changedAt;
+    sequences[3 * i + 1] = delta;
+    sequences[3 * i + 2] = previousDelta;
+  }
 }

@@ -83,5 +83,16 @@ function join(first: RecordedFrame, pieces: readonly Piece[]): RecordedFrame | n
   }
   const whole = Buffer.concat([head, ...parts]);
   const note = printFrame(new DataView(whole.buffer, whole.byteOffset, whole.length), 0, whole.length);
-  return { ...first, frame: whole.toString('hex'), note };
+  const free = is6 ? withoutFragmentHeader(first.free ?? []) : (first.free ?? []);
+  return { ...first, frame: whole.toString('hex'), note, free };
+}
+
+type Ranges = NonNullable<RecordedFrame['free']>;
+
+/** Where the free bytes of an IPv6 frame are when its fragment header is gone. */
+function withoutFragmentHeader(free: Ranges): Ranges {
+  const at = IP + IPV6_HEADER;
+  return free
+    .filter(([from]) => from < at || from >= at + FRAGMENT_HEADER)
+    .map(([from, to]) => (from < at ? [from, to] : [from - FRAGMENT_HEADER, to - FRAGMENT_HEADER]));
 }

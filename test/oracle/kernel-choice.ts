@@ -8,6 +8,8 @@ type Ranges = NonNullable<RecordedFrame['free']>;
 const PROTO_ICMP = 1;
 const ICMPV6 = 58;
 const IPV6_HEADER = 40;
+const FRAGMENT = 44;
+const FRAGMENT_HEADER = 8;
 
 /** Ports that tunnels in GUE lead to: nothing else is sent to them. */
 export const GUE_PORTS: readonly number[] = [6080, 5555];
@@ -36,9 +38,15 @@ export function kernelChoice(sent: Buffer, received: Buffer | null): Ranges {
   }
   if (type === ETHERTYPE_IPV6 && sent.length >= ip + IPV6_HEADER) {
     const made = received === null || flowLabel(received) !== flowLabel(sent);
-    const transport = ip + IPV6_HEADER;
     const header: Ranges = made ? [[ip + 1, ip + 4]] : [];
-    return [...header, ...gue(sent, view, sent[ip + 6], transport, 0)];
+    const next = ip + IPV6_HEADER;
+    if (sent[ip + 6] !== FRAGMENT || sent.length < next + FRAGMENT_HEADER) {
+      return [...header, ...gue(sent, view, sent[ip + 6], next, 0)];
+    }
+    // The kernel numbers the fragments that it makes as it likes, also of what came in fragments.
+    const offset = view.getUint16(next + 2) & 0xfff8;
+    const identification = [next + 4, next + FRAGMENT_HEADER] as const;
+    return [...header, identification, ...gue(sent, view, sent[next], next + FRAGMENT_HEADER, offset)];
   }
   return [];
 }

@@ -1,5 +1,5 @@
 /** What clients and servers say to each other: mostly as they should. */
-import type { SctpChunk } from '../../../src/packet/build-fields.ts';
+import type { ExtensionFields, SctpChunk } from '../../../src/packet/build-fields.ts';
 import { SERVER_NUMBERS, server4, server6, serverMac, VIP6, VIPS } from '../lab-host.ts';
 import type { Random, Weighted } from '../random.ts';
 import { type Arrival, fromBackend, fromGateway, type IpExtras, packetOf, type Transport } from './frames.ts';
@@ -80,6 +80,17 @@ const SERVER_CHUNKS: readonly Weighted<number>[] = [
   [1, 1],
 ];
 
+/** Chains of IPv6 extension headers: hop-by-hop options, destination options, a routing header that is used up. */
+const EXTENSIONS: readonly (readonly ExtensionFields[])[] = [
+  [{ type: 0 }],
+  [{ type: 60 }],
+  [{ type: 0 }, { type: 60 }],
+  [{ type: 60, data: Uint8Array.of(0x1e, 2, 1, 2) }],
+  [{ type: 60, data: Uint8Array.of(0x9e, 2, 1, 2) }],
+  [{ type: 43, data: Uint8Array.of(4, 0, 0, 0, 0, 0) }],
+  [{ type: 43, data: Uint8Array.of(0, 1, 0, 0, 0, 0) }],
+];
+
 const FTP_LINES: readonly string[] = [
   'PASV\r\n',
   'EPSV\r\n',
@@ -144,7 +155,7 @@ function targetOf(
 }
 
 /** The fields of an IP header that are nobody's concern, mostly the usual ones. */
-function header({ random, features }: Model, { family }: Flow): IpExtras {
+function header({ random, features }: Model, { family, protocol }: Flow): IpExtras {
   const usual: IpExtras = family === 4 ? { id: random.int(1, 9999) } : {};
   if (!features.has('mutations') || !random.chance(0.15)) return usual;
   const { ttl, tos, special }: Record<string, IpExtras> = {
@@ -152,6 +163,9 @@ function header({ random, features }: Model, { family }: Flow): IpExtras {
     tos: { tos: random.int(0, 255) },
     special: family === 4 ? { df: true } : { flowLabel: random.int(0, 0xfffff) },
   };
+  // Linux looks for the TCP or SCTP header of such a packet where its extension headers are, and believes what it finds.
+  if (family === 6 && protocol === 'udp' && features.has('extensions') && random.chance(0.4))
+    return { extensions: random.pick(EXTENSIONS) };
   return { ...usual, ...random.pick([ttl, tos, special, { ...ttl, ...special }]) };
 }
 

@@ -15,6 +15,7 @@ export const FEATURES = {
   fragments: 'fragments in and out of order, overlapping, repeated',
   mutations: 'truncated, corrupt and unusual packets',
   'ip-options': 'IPv4 options',
+  extensions: 'IPv6 extension headers',
   transit: 'packets that are for no service',
   sysctls: 'tunables',
   commands: 'services and servers that come, change and go',

@@ -1,7 +1,7 @@
 /** Makes scenarios up, one step after the other, from what Linux answered to the ones before. */
 import { SysctlValues } from '../../../src/sysctl.ts';
 import type { FrameStep, Step } from '../../conformance/scenario.ts';
-import { GATEWAY_MAC, SERVER_NUMBERS, server4, serverBehind, serverMac, serverOfMac } from '../lab-host.ts';
+import { GATEWAY_MAC, SERVER_NUMBERS, server4, server6, serverBehind, serverMac, serverOfMac } from '../lab-host.ts';
 import { Random } from '../random.ts';
 import { addServer, addService, type Command, change, list, mistake, restore, statistics } from './commands.ts';
 import { fromClient, fromServer, newFlow } from './conversations.ts';
@@ -195,14 +195,15 @@ export class Generator {
 
   /** A packet that only passes through the director, or tries to. */
   #transit(): Arrival {
-    const { random } = this.#model;
+    const { random, features } = this.#model;
     const number = random.pick(SERVER_NUMBERS);
-    const server = random.chance(0.5) ? server4(number) : serverBehind(number);
+    const is6 = features.has('ipv6') && random.chance(0.3);
+    const server = is6 ? server6(number) : random.chance(0.5) ? server4(number) : serverBehind(number);
     const ports = { sourcePort: random.pick([80, 443, 8080, 53, 9000]), destinationPort: random.int(40000, 40040) };
     const transport = random.chance(0.5)
       ? { tcp: { ...ports, flags: random.pick(['S', 'A', 'SA', 'R']) } }
       : { udp: ports };
-    const far = `192.0.2.${random.int(1, 12)}`;
+    const far = is6 ? `2001:db8:c::${random.int(1, 9)}` : `192.0.2.${random.int(1, 12)}`;
     if (random.chance(0.5)) return fromGateway(packetOf(far, server, transport, { ttl: random.pick([64, 64, 2, 1]) }));
     const device = server.startsWith('172') ? 'eth1' : 'eth0';
     return { device, mac: serverMac(number), packet: packetOf(server, far, transport) };
