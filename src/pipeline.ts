@@ -44,7 +44,7 @@ import * as icmpv6 from './packet/icmpv6.ts';
 import * as ipv4 from './packet/ipv4.ts';
 import * as ipv6 from './packet/ipv6.ts';
 import { BURST } from './packet/pool.ts';
-import { CHUNK_ABORT, CHUNK_INIT } from './packet/sctp.ts';
+import { CHUNK_INIT, NO_CHUNK, startsWithAbort } from './packet/sctp.ts';
 import { RST, SYN } from './packet/tcp.ts';
 import type { Defence } from './services/defence.ts';
 import type { FirewallMarks } from './services/marks.ts';
@@ -466,7 +466,8 @@ export class Pipeline implements Datapath {
     const { packet } = this;
     if (!packet.hasPorts) return false;
     if (packet.protocol === ipv4.PROTO_TCP && (packet.tcpFlags & RST) !== 0) return false;
-    if (packet.protocol === ipv4.PROTO_SCTP && packet.sctpChunk === CHUNK_ABORT) return false;
+    const startsSctp = packet.protocol === ipv4.PROTO_SCTP && packet.sctpChunk !== NO_CHUNK;
+    if (startsSctp && startsWithAbort(this.view, packet.ip + packet.headerLength)) return false;
     const { family, protocol, address, sourcePort } = packet;
     return this.registry.findMasqServer(family, protocol, address, SRC, sourcePort) !== null;
   }

@@ -7,6 +7,7 @@ import { PASS, passes, sendLimit } from './outgoing.ts';
 
 export function transmitBypass(dp: Datapath): number {
   const { packet } = dp;
+  if (dp.host.isOwn(packet.family, packet.address, DST)) return V.NO_ROUTE;
   const neighbour = dp.host.nextHop(packet.family, packet.address, DST);
   if (neighbour === null) {
     tellHostUnreachable(dp);

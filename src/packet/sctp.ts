@@ -102,6 +102,11 @@ export function writeChunkHeader(view: DataView, at: number, type: number, flags
   view.setUint16(at + CHUNK_LENGTH, length);
 }
 
+/** Whether the packet at `at`, which has a whole chunk header, begins with an ABORT. */
+export function startsWithAbort(view: DataView, at: number): boolean {
+  return chunkType(view, at + SCTP_HEADER) === CHUNK_ABORT;
+}
+
 /** {@link leadingChunk} of a packet without a whole chunk header. */
 export const NO_CHUNK = -1;
 

@@ -10,7 +10,7 @@ import { ONE_PACKET, TEMPLATE, TIMEOUT } from '../conntrack/layout.ts';
 import type { Datapath } from '../datapath.ts';
 import { DST, type Packet, SRC } from '../packet/dissect.ts';
 import { PROTO_IP, PROTO_SCTP, PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
-import { CHUNK_ABORT, CHUNK_INIT, NO_CHUNK } from '../packet/sctp.ts';
+import { CHUNK_INIT, NO_CHUNK, startsWithAbort } from '../packet/sctp.ts';
 import { headerLength, RST, SYN } from '../packet/tcp.ts';
 import { seconds } from '../ticks.ts';
 import { V } from '../verdicts.ts';
@@ -63,7 +63,7 @@ export class Scheduling implements EnginePacket {
     }
     if (!aboutIcmp && protocol === PROTO_SCTP) {
       if (packet.sctpChunk === NO_CHUNK) return V.SHORT_TRANSPORT;
-      if (packet.sctpChunk === CHUNK_ABORT) return NOT_OURS;
+      if (startsWithAbort(dp.view, packet.ip + packet.headerLength)) return NOT_OURS;
       if (packet.sctpChunk !== CHUNK_INIT && dp.sysctl.sloppy_sctp === 0) return NOT_OURS;
     }
     const virtualAt = aboutIcmp ? SRC : DST;
@@ -327,7 +327,8 @@ export class Scheduling implements EnginePacket {
       dp.sysctl.cache_bypass !== 0 &&
       service.fwmark !== 0 &&
       !aboutIcmp &&
-      !dp.host.isOwn(packet.family, packet.address, DST)
+      // Of IPv6 Linux takes its own addresses for somebody else's, and then does not send to itself.
+      (packet.family === 6 || !dp.host.isOwn(4, packet.address, DST))
     ) {
       this.row = connections.create(
         packet.protocol,

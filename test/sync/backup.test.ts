@@ -3,8 +3,18 @@ import test from 'ava';
 import fc from 'fast-check';
 import type { ConnectionEntry, SyncRefusal } from '../../src/index.ts';
 import { buildFrame } from '../../src/packet/build.ts';
-import { CLIENT, Lab, MACS, rs, type Sent, tcp } from '../core/lab.ts';
-import { type ConnectionFields, GROUP, GROUP_MAC, message, PEER, PEER_MAC, SYNC_PORT, syncFrame } from './steps.ts';
+import { CLIENT, Lab, MACS, rs, type Sent, tcp, VIP } from '../core/lab.ts';
+import {
+  type ConnectionFields,
+  GROUP,
+  GROUP_MAC,
+  message,
+  PEER,
+  PEER_MAC,
+  SYNC_PORT,
+  sipRequest,
+  syncFrame,
+} from './steps.ts';
 
 /** A NAT connection to server 11, one by DR to server 12, one through a tunnel to server 13, a template. */
 const NAT: ConnectionFields = { client: CLIENT, clientPort: 1000, server: rs(11), serverPort: 8080 };
@@ -214,6 +224,28 @@ test('A connection whose client port is not known gets it from the first packet'
   lab.told([{ ...NAT, flags: 0x900, clientPort: 0, state: 9, timeout: 60 }]);
   t.regex(lab.from(1, 'S', 555)[0]!.text, /192.0.2.1:555 > 10.0.0.11:8080/);
   t.deepEqual(lab.list(), ['192.0.2.1:555 10.0.0.11:8080 SYN_RECV 60']);
+});
+
+test('A call that SIP tells apart keeps its server', (t) => {
+  const lab = new Backup();
+  const sip = { protocol: 'udp', address: VIP, port: 5060 } as const;
+  lab.director.addService(sip, { scheduler: 'rr', persistent: 60, engine: 'sip' });
+  for (const n of [11, 12, 13]) lab.director.addDestination(sip, { address: rs(n) }, { method: 'masq' });
+  const call = { ...TEMPLATE, protocol: 17, client: CLIENT, virtualPort: 5060, serverPort: 5060, flags: 0x1100 };
+  lab.told([
+    { ...call, server: rs(11), engine: 'sip', engineData: 'a@b' },
+    { ...call, server: rs(12), engine: 'sip', engineData: 'c@d' },
+  ]);
+  t.deepEqual(
+    lab.director
+      .connections()
+      .map(({ engine, engineData }) => `${engine} ${engineData}`)
+      .sort(),
+    ['sip a@b', 'sip c@d'],
+  );
+  t.regex(lab.receive(sipRequest(1, 'c@d'))[0]!.text, /> 10.0.0.12:5060/);
+  lab.sleep(301);
+  t.regex(lab.receive(sipRequest(1, 'a@b'))[0]!.text, /> 10.0.0.13:5060/, 'the templates are over');
 });
 
 test('The longest timeout that is believed is 31 days', (t) => {

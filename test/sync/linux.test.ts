@@ -27,6 +27,7 @@ import {
   pause,
   reply,
   segment,
+  sipRequest,
   told,
   tunable,
   VIP,
@@ -72,6 +73,12 @@ function service(options = ''): Step[] {
 function master(options = ''): Step {
   return command(`--start-daemon master --mcast-interface eth0 --syncid 3 ${options}`);
 }
+
+const SIP = [
+  command(`-A -u ${VIP}:5060 -s rr -p 60 --pe sip`),
+  command(`-a -u ${VIP}:5060 -r 10.0.0.11 -m`),
+  command(`-a -u ${VIP}:5060 -r 10.0.0.12 -m`),
+];
 
 const AS_MASTER: Readonly<Record<string, readonly Step[]>> = {
   'connections of all methods, some of which end': [
@@ -137,6 +144,12 @@ const AS_MASTER: Readonly<Record<string, readonly Step[]>> = {
     command(`-A -u ${VIP}:54 -s rr -o -p 9`),
     command(`-a -u ${VIP}:54 -r 10.0.0.11 -g`),
     ...[53, 54].flatMap((port) => Array.from({ length: 4 }, () => arrives(datagram(1, 77, port)))),
+    ...flush(),
+  ],
+  'calls of SIP': [
+    master(),
+    ...SIP,
+    ...['a@b', 'c@d', 'a@b', 'a@b'].map((call) => arrives(sipRequest(1, call))),
     ...flush(),
   ],
   'IPv6, to a group of IPv6': [
@@ -233,6 +246,16 @@ const TEMPLATE: ConnectionFields = {
   timeout: 50,
 };
 const ALL = [NAT, DR, TUN, TEMPLATE];
+/** A template of a service with a persistence engine. */
+const CALL: ConnectionFields = {
+  ...TEMPLATE,
+  protocol: 17,
+  client: '192.0.2.1',
+  virtualPort: 5060,
+  serverPort: 5060,
+  flags: 0x1100,
+};
+const CALL_LISTS = [command('-Lnc --persistent-conn'), command('-Ln --persistent-conn')];
 /** Packets of all these connections, from both sides. */
 const TRAFFIC = [
   ...[1, 2, 3].flatMap((client) => ['A', 'PA', 'FA'].map((flags) => arrives(segment(client, 1000, flags)))),
@@ -299,6 +322,24 @@ const AS_BACKUP: Readonly<Record<string, readonly Step[]>> = {
     ...told(message([DR], 1, 5)),
     ...told(message([TUN], 0, 5)),
     ...LISTS,
+  ],
+  'persistence engines': [
+    BACKUP,
+    ...SIP,
+    ...told(
+      message([
+        { ...CALL, engine: 'sip', engineData: 'a@b' },
+        { ...CALL, engine: 'sip', engineData: 'c@d', server: '10.0.0.11' },
+        { ...CALL, engine: 'unheard-of', engineData: 'e@f' },
+        { ...CALL, engineData: 'g@h' },
+        { ...CALL, protocol: 17, flags: 0x100, clientPort: 9, engine: 'sip', engineData: 'i@j' },
+      ]),
+    ),
+    ...CALL_LISTS,
+    ...['a@b', 'c@d', 'x@y', 'a@b'].map((call, i) => arrives(sipRequest(1 + i, call))),
+    ...['a@b', 'c@d'].map((call) => arrives(sipRequest(1, call))),
+    ...told(message([{ ...CALL, engine: 'sip', engineData: 'a@b', timeout: 99, state: 1 }])),
+    ...CALL_LISTS,
   ],
   'sequence numbers': [
     BACKUP,

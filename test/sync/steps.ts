@@ -50,12 +50,17 @@ export function segment(
 }
 
 /** A UDP datagram of client number `client` to the virtual address. */
-export function datagram(client: number, port: number, vport: number): Uint8Array {
+export function datagram(client: number, port: number, vport: number, data: string = 'hello'): Uint8Array {
   return buildFrame({
     ethernet: ETHERNET,
     ip: { source: `192.0.2.${client}`, destination: VIP },
-    udp: { sourcePort: port, destinationPort: vport },
+    udp: { sourcePort: port, destinationPort: vport, data: Buffer.from(data) },
   });
+}
+
+/** A SIP request with this Call-ID. */
+export function sipRequest(client: number, callId: string): Uint8Array {
+  return datagram(client, 5060, 5060, `REGISTER sip:a SIP/2.0\r\nVia: x\r\nCall-ID: ${callId}\r\n\r\n`);
 }
 
 /** A TCP segment of server number `server` to a client. */

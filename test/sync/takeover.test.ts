@@ -10,6 +10,7 @@ import {
   UdpTransport,
 } from '../../src/index.ts';
 import { buildFrame } from '../../src/packet/build.ts';
+import type { PacketFields } from '../../src/packet/build-fields.ts';
 import { GATEWAY, GATEWAY_MAC, rs, rsMac, tcp, textOf, udp, VIP } from '../core/lab.ts';
 
 const VIP6 = '2001:db8::100';
@@ -76,6 +77,11 @@ class Pair {
 
   #mac(): string {
     return `02:00:00:00:00:0${this.active + 1}`;
+  }
+
+  /** A packet arrives from the gateway, or as it were from it. */
+  arrives(packet: PacketFields): string[] {
+    return this.#frame(buildFrame({ ...packet, ethernet: { source: GATEWAY_MAC, destination: this.#mac() } }));
   }
 
   client(client: number, flags: string): string[] {
@@ -174,6 +180,43 @@ for (const group of ['224.0.0.81', 'ff02::51']) {
     });
   }
 }
+
+test('A control connection of FTP goes on with the sequence numbers that its ends count', (t) => {
+  const pair = new Pair();
+  const [master, backup] = pair.directors;
+  const ftp = tcp(21);
+  for (const director of pair.directors) {
+    director.addService(ftp);
+    director.addDestination(ftp, { address: rs(11) }, { method: 'masq' });
+  }
+  backup!.startDaemon({ role: 'backup' });
+  master!.startDaemon({ role: 'master' });
+  master!.sysctl.set('sync_threshold', '0 1');
+  const say = (flags: string, sequence: number, acknowledgement: number, data = '') =>
+    pair.arrives({
+      ip: { source: '192.0.2.1', destination: VIP },
+      tcp: { sourcePort: 4000, destinationPort: 21, flags, sequence, acknowledgement, data: Buffer.from(data) },
+    });
+  const answer = (flags: string, sequence: number, acknowledgement: number, data = '') =>
+    pair.arrives({
+      ip: { source: rs(11), destination: '192.0.2.1' },
+      tcp: { sourcePort: 21, destinationPort: 4000, flags, sequence, acknowledgement, data: Buffer.from(data) },
+    });
+  say('S', 0, 0);
+  answer('SA', 0, 1);
+  say('A', 1, 1);
+  say('PA', 1, 1, 'PASV\r\n');
+  const passive = answer('PA', 1, 7, '227 Entering Passive Mode (10,0,0,11,156,64).\r\n');
+  t.regex(passive[0]!, /seq 1 .*len 48/, 'one byte longer');
+  say('A', 7, 49);
+  pair.sleep(4);
+
+  pair.active = 1;
+  master!.stop();
+  t.regex(say('PA', 7, 49, 'NOOP\r\n')[0]!, /> 10.0.0.11:21 .*seq 7 ack 48 /);
+  t.regex(answer('PA', 48, 13, '200 OK\r\n')[0]!, /10.0.0.100:21 > .*seq 49 ack 13 /);
+  pair.stop();
+});
 
 test('Messages longer than the wire takes go in fragments', (t) => {
   const pair = new Pair();

@@ -13,7 +13,7 @@ import {
   type ServiceModel,
 } from './model.ts';
 
-const PORTS: readonly number[] = [80, 443, 8080, 53, 21, 20, 9000, 5060, 8443];
+const PORTS: readonly number[] = [80, 443, 8080, 53, 9000, 5060, 8443];
 
 const FIRST_FLAGS: readonly Weighted<string>[] = [
   [40, 'S'],
