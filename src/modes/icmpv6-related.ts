@@ -7,7 +7,7 @@ import { MASQ } from '../conntrack/forward-method.ts';
 import { FLAGS, FWD_MASK, META, PORTS } from '../conntrack/layout.ts';
 import { countIn, countOut, type Datapath } from '../datapath.ts';
 import { checksum, fold, pseudoSum6 } from '../packet/checksum.ts';
-import { DST, dissectIpv6, type Packet, readIpv6, SRC } from '../packet/dissect.ts';
+import { DST, dissectIpv6, hasPortNumbers, type Packet, readIpv6, SRC } from '../packet/dissect.ts';
 import * as icmpv6 from '../packet/icmpv6.ts';
 import { OFFSET_MASK, PROTO_ICMPV6, PROTO_TCP } from '../packet/ipv4.ts';
 import * as ipv6 from '../packet/ipv6.ts';
@@ -21,14 +21,14 @@ import { transmit } from './transmit.ts';
 function readInner6(inner: Packet, view: DataView, message: number, end: number): boolean {
   const at = message + icmpv6.ICMPV6_HEADER;
   if (at + ipv6.IPV6_HEADER > end || !readIpv6(inner, view, at, end - at)) return false;
-  return (inner.fragment & OFFSET_MASK) === 0 && inner.hasPorts;
+  return (inner.fragment & OFFSET_MASK) === 0 && hasPortNumbers(inner.protocol);
 }
 
 /** The connection of a packet, inside an error, that went from the client to the server; 0 when there is none. */
 export function lookupOutRelated6(dp: Datapath, connections: Connections, message: number, end: number): number {
   const { inner, view } = dp;
   if (message + icmpv6.ICMPV6_HEADER > end || icmpv6.icmpv6Type(view, message) >= icmpv6.ICMPV6_INFORMATIONAL) return 0;
-  if (!readInner6(inner, view, message, end)) return 0;
+  if (!readInner6(inner, view, message, end) || !inner.hasPorts) return 0;
   return connections.table.lookupOut(inner.protocol, inner.address, SRC, inner.sourcePort, DST, inner.destinationPort);
 }
 
@@ -68,14 +68,9 @@ export function receiveRelated6(dp: Datapath, connections: Connections, scheduli
   if (message + icmpv6.ICMPV6_HEADER > end) return V.SHORT_TRANSPORT;
   if (icmpv6.icmpv6Type(view, message) >= icmpv6.ICMPV6_INFORMATIONAL) return NOT_OURS;
   if (!readInner6(inner, view, message, end)) return NOT_OURS;
-  let row = connections.table.lookupIn(
-    inner.protocol,
-    inner.address,
-    DST,
-    inner.destinationPort,
-    SRC,
-    inner.sourcePort,
-  );
+  let row = inner.hasPorts
+    ? connections.table.lookupIn(inner.protocol, inner.address, DST, inner.destinationPort, SRC, inner.sourcePort)
+    : 0;
   let made = false;
   if (row === 0) {
     if (dp.sysctl.schedule_icmp === 0) return NOT_OURS;

@@ -77,8 +77,11 @@ for module in ${MODULES.join(' ')}; do
 done
 ip link set lo up
 ${interfaces
-  // Frames that are held back to be merged would be overtaken by the ones behind them.
-  .map((name, i) => `ip link set vec${i} name ${name} && ethtool -K ${name} gro off`)
+  // Frames that are held back to be merged would be overtaken by the ones behind them, and the driver sends garbage for
+  // packets that lie in more than one piece.
+  .map(
+    (name, i) => `ip link set vec${i} name ${name} && ethtool -K ${name} gro off sg off tx-scatter-gather-fraglist off`,
+  )
   .join('\n')}
 ${sysctlCommands(SYSCTLS)}
 stty -echo

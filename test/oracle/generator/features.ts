@@ -29,7 +29,7 @@ export const FEATURES = {
 export type Feature = keyof typeof FEATURES;
 
 /** Features that are left out unless asked for: the director does not have them yet. */
-export const NOT_YET: readonly Feature[] = ['ftp', 'sip'];
+export const NOT_YET: readonly Feature[] = ['ftp'];
 
 /**
  * The features of a run.

@@ -6,8 +6,6 @@ import type { Flow, Model } from './model.ts';
 
 const IPV4_HEADER = 20;
 const MORE_FRAGMENTS = 0x2000;
-/** What the first fragment carries at least: of less Linux 6.1 forgets what comes behind, for IPv6. */
-const FIRST = 16;
 /** What a fragment carries at most. */
 const MOST = 1400;
 const UDP = 17;
@@ -30,7 +28,7 @@ export function fragmented(model: Model, flow: Flow, whole: Arrival): Arrival[] 
 function cut(random: Random, length: number): [from: number, to: number][] {
   const parts = random.int(2, 4);
   const cuts = new Set<number>();
-  for (let i = 1; i < parts; i++) cuts.add(random.int(FIRST / 8, Math.floor((length - 1) / 8)) * 8);
+  for (let i = 1; i < parts; i++) cuts.add(random.int(1, Math.floor((length - 1) / 8)) * 8);
   for (let at = MOST; at < length; at += MOST) cuts.add(at);
   const bounds = [0, ...[...cuts].sort((a, b) => a - b), length];
   return bounds.slice(1).map((to, i) => [bounds[i], to]);
