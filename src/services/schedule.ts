@@ -45,7 +45,12 @@ export class Scheduling implements EnginePacket {
   /** The service found, for {@link LEAVE}. */
   service: Service | null = null;
 
-  readonly #network: Words = new Int32Array(4);
+  /** Who is the client of the packet at hand and what it talks to: places in `packet.address`, and ports. */
+  #clientAt = SRC;
+  #clientPort = 0;
+  #virtualAt = DST;
+  #virtualPort = 0;
+  #mark = 0;
   readonly #markWords: Words = new Int32Array(4);
 
   /**
@@ -66,28 +71,30 @@ export class Scheduling implements EnginePacket {
       if (startsWithAbort(dp.view, packet.ip + packet.headerLength)) return NOT_OURS;
       if (packet.sctpChunk !== CHUNK_INIT && dp.sysctl.sloppy_sctp === 0) return NOT_OURS;
     }
-    const virtualAt = aboutIcmp ? SRC : DST;
-    const virtualPort = aboutIcmp ? packet.sourcePort : packet.destinationPort;
-    const service = dp.registry.find(packet.family, mark, protocol, packet.address, virtualAt, virtualPort);
+    this.#mark = mark;
+    this.#clientAt = aboutIcmp ? DST : SRC;
+    this.#clientPort = aboutIcmp ? packet.destinationPort : packet.sourcePort;
+    this.#virtualAt = aboutIcmp ? SRC : DST;
+    this.#virtualPort = aboutIcmp ? packet.sourcePort : packet.destinationPort;
+    const { address } = packet;
+    const service = dp.registry.find(packet.family, mark, protocol, address, this.#virtualAt, this.#virtualPort);
     this.service = service;
     if (service === null) return NOT_OURS;
     if (dp.defence.dropsNext()) return V.OVERLOAD;
 
     this.#fill(packet, aboutIcmp);
-    const clientAt = aboutIcmp ? DST : SRC;
-    const clientPort = aboutIcmp ? packet.destinationPort : packet.sourcePort;
     // Data connections of active FTP come from the servers' side and have been made when they were announced.
-    if (clientPort === FTP_DATA_PORT) return NOT_OURS;
+    if (this.#clientPort === FTP_DATA_PORT) return NOT_OURS;
     const result =
       (service.flags & SVC_PERSISTENT) !== 0
-        ? this.#persistent(dp, service, packet, connections, clientAt, clientPort, virtualAt, virtualPort, mark)
-        : this.#plain(dp, service, packet, connections, clientAt, clientPort, virtualAt, virtualPort, mark);
+        ? this.#persistent(dp, service, packet, connections)
+        : this.#plain(dp, service, packet, connections);
     if (result === SCHEDULED) {
       countConnection(dp, connections.destinationOf(this.row)!);
       return SCHEDULED;
     }
     if (result !== LEAVE) return result;
-    return this.#leave(dp, service, packet, connections, virtualPort, aboutIcmp, mark);
+    return this.#leave(dp, service, packet, connections);
   }
 
   #fill(packet: Packet, inverse: boolean): void {
@@ -108,33 +115,35 @@ export class Scheduling implements EnginePacket {
     return destination;
   }
 
-  #plain(
+  #plain(dp: Datapath, service: Service, packet: Packet, connections: Connections): number {
+    if (service.fwmark === 0 && this.#virtualPort !== service.port) return LEAVE;
+    const destination = this.#pick(dp, service);
+    if (destination === null) return LEAVE;
+    const port = destination.port === 0 ? this.#virtualPort : destination.port;
+    return this.#connect(dp, service, packet, connections, destination, port);
+  }
+
+  /** Makes the packet's connection to a server. */
+  #connect(
     dp: Datapath,
     service: Service,
     packet: Packet,
     connections: Connections,
-    clientAt: number,
-    clientPort: number,
-    virtualAt: number,
-    virtualPort: number,
-    mark: number,
+    destination: Destination,
+    serverPort: number,
   ): number {
-    if (service.fwmark === 0 && virtualPort !== service.port) return LEAVE;
-    const destination = this.#pick(dp, service);
-    if (destination === null) return LEAVE;
-    const port = destination.port === 0 ? virtualPort : destination.port;
     this.row = connections.create(
       packet.protocol,
       packet.address,
-      clientAt,
-      clientPort,
+      this.#clientAt,
+      this.#clientPort,
       packet.address,
-      virtualAt,
-      virtualPort,
+      this.#virtualAt,
+      this.#virtualPort,
       destination,
-      port,
+      serverPort,
       onePacketFlag(service, packet),
-      mark,
+      this.#mark,
       dp.tick,
     );
     return this.row === 0 ? V.TABLE_FULL : SCHEDULED;
@@ -144,25 +153,14 @@ export class Scheduling implements EnginePacket {
    * Persistence: the client (or its network) has a template, which remembers its server. A template is used as long as
    * its server is there, whatever the scheduler, weight or thresholds say.
    */
-  #persistent(
-    dp: Datapath,
-    service: Service,
-    packet: Packet,
-    connections: Connections,
-    clientAt: number,
-    clientPort: number,
-    virtualAt: number,
-    virtualPort: number,
-    mark: number,
-  ): number {
-    const network = this.#network;
-    for (let i = 0; i < 4; i++) network[i] = packet.address[clientAt + i] & service.netmask[i];
+  #persistent(dp: Datapath, service: Service, packet: Packet, connections: Connections): number {
+    const virtualPort = this.#virtualPort;
     // The template's key: all ports together under a firewall mark, on port 0 and for FTP, else the service's own port.
     const ownPort = virtualPort === service.port;
     const templatePort = ownPort && service.port !== FTP_PORT ? virtualPort : 0;
     let protocol = packet.protocol;
     let words: Words = packet.address;
-    let at = virtualAt;
+    let at = this.#virtualAt;
     if (!ownPort && service.fwmark !== 0) {
       protocol = PROTO_IP;
       words = this.#markWords;
@@ -171,7 +169,7 @@ export class Scheduling implements EnginePacket {
     }
     const key = this.#templateKey;
     for (let i = 0; i < 4; i++) {
-      key[i] = network[i];
+      key[i] = packet.address[this.#clientAt + i] & service.netmask[i];
       key[4 + i] = words[at + i];
     }
 
@@ -194,31 +192,31 @@ export class Scheduling implements EnginePacket {
       const port = ownPort && service.port !== FTP_PORT ? destination.port : 0;
       template =
         identity === null
-          ? connections.create(protocol, key, 0, 0, key, 4, templatePort, destination, port, TEMPLATE, mark, dp.tick)
-          : connections.createForEngine(protocol, key, templatePort, destination, port, identity, mark, dp.tick);
+          ? connections.create(
+              protocol,
+              key,
+              0,
+              0,
+              key,
+              4,
+              templatePort,
+              destination,
+              port,
+              TEMPLATE,
+              this.#mark,
+              dp.tick,
+            )
+          : connections.createForEngine(protocol, key, templatePort, destination, port, identity, this.#mark, dp.tick);
       if (template === 0) return V.TABLE_FULL;
       connections.table.rows[template + TIMEOUT] = seconds(service.timeout);
     } else {
       destination = connections.destinationOf(template)!;
     }
     const port = ownPort && destination.port !== 0 ? destination.port : virtualPort;
-    this.row = connections.create(
-      packet.protocol,
-      packet.address,
-      clientAt,
-      clientPort,
-      packet.address,
-      virtualAt,
-      virtualPort,
-      destination,
-      port,
-      onePacketFlag(service, packet),
-      mark,
-      dp.tick,
-    );
-    if (this.row !== 0) connections.control(this.row, template);
+    const result = this.#connect(dp, service, packet, connections, destination, port);
+    if (result === SCHEDULED) connections.control(this.row, template);
     connections.restart(template, dp.tick);
-    return this.row === 0 ? V.TABLE_FULL : SCHEDULED;
+    return result;
   }
 
   readonly #templateKey: Words = new Int32Array(8);
@@ -313,20 +311,11 @@ export class Scheduling implements EnginePacket {
   }
 
   /** There is no server: let the host have it, send it where it was going, or tell the client. */
-  #leave(
-    dp: Datapath,
-    service: Service,
-    packet: Packet,
-    connections: Connections,
-    virtualPort: number,
-    aboutIcmp: boolean,
-    mark: number,
-  ): number {
-    const { tick } = dp;
+  #leave(dp: Datapath, service: Service, packet: Packet, connections: Connections): number {
     if (
       dp.sysctl.cache_bypass !== 0 &&
       service.fwmark !== 0 &&
-      !aboutIcmp &&
+      !this.inverse &&
       // Of IPv6 Linux takes its own addresses for somebody else's, and then does not send to itself.
       (packet.family === 6 || !dp.host.isOwn(4, packet.address, DST))
     ) {
@@ -341,13 +330,13 @@ export class Scheduling implements EnginePacket {
         null,
         0,
         BYPASS | onePacketFlag(service, packet),
-        mark,
-        tick,
+        this.#mark,
+        dp.tick,
       );
       return this.row === 0 ? V.TABLE_FULL : SCHEDULED;
     }
-    if (service.port === FTP_PORT && virtualPort !== FTP_PORT) return NOT_OURS;
-    return aboutIcmp ? V.NO_SERVER : LEAVE;
+    if (service.port === FTP_PORT && this.#virtualPort !== FTP_PORT) return NOT_OURS;
+    return this.inverse ? V.NO_SERVER : LEAVE;
   }
 }
 
