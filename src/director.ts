@@ -43,6 +43,7 @@ import type {
   Timeouts,
 } from './services/config.ts';
 import { Defence } from './services/defence.ts';
+import type { Destination } from './services/destination.ts';
 import { sip } from './services/engines/sip.ts';
 import { FirewallMarks } from './services/marks.ts';
 import { Registry } from './services/registry.ts';
@@ -77,7 +78,7 @@ const TRASH_PERIOD_MS = 60_000;
 export interface DirectorEvents {
   connectionCreated: (connection: ConnectionEntry) => void;
   connectionExpired: (connection: ConnectionEntry) => void;
-  /** A destination reached its upper threshold (`overloaded`), or fell below the lower one again. */
+  /** A destination reached its upper threshold (`overloaded`), or is below it again, or was given a higher one. */
   destinationOverload: (service: ServiceEntry, destination: DestinationEntry) => void;
   /** A service had no server for a packet. */
   noDestination: (service: ServiceEntry) => void;
@@ -140,6 +141,9 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
   #nextSecondMs = 0;
   #nextEstimateMs = 0;
   #nextTrashMs = 0;
+  #onPassed: PassedHandler | null = null;
+  /** What the user's code threw first, until the work at hand is done. */
+  #thrown: { readonly error: unknown } | null = null;
   #polling = false;
   #continuing = false;
   /** Servers were removed, and `expire_nodest_conn` says that their connections end with them. */
@@ -264,11 +268,14 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     // A handler that was called from a burst may not start another: there is one packet at hand at a time.
     if (this.#state !== 'running' || this.#polling) return 0;
     this.#polling = true;
+    let read: number;
     try {
-      return this.#pollDevices();
+      read = this.#pollDevices();
     } finally {
       this.#polling = false;
     }
+    this.#throwAgain();
+    return read;
   }
 
   #pollDevices(): number {
@@ -346,6 +353,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
       this.#registry.emptyTrash(elapsedMs);
     }
     this.#wire.flush();
+    this.#throwAgain();
   }
 
   #advanceSoon(): void {
@@ -371,11 +379,12 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
   set onPassed(handler: PassedHandler | null) {
     if (handler !== null && typeof handler !== 'function')
       throw invalidOption('onPassed', handler, 'a function or null');
-    this.#pipeline.onPassed = handler;
+    this.#onPassed = handler;
+    this.#pipeline.onPassed = handler === null ? null : (frame, name) => this.#call(() => handler(frame, name));
   }
 
   get onPassed(): PassedHandler | null {
-    return this.#pipeline.onPassed;
+    return this.#onPassed;
   }
 
   // ---- Services and real servers ----------------------------------------------------------------------------------
@@ -445,7 +454,11 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     const settings = destinationSettings(options);
     const { address, text, port } = this.#destinationName(service, destination, settings.method);
     this.#checkFamily(service, address, text, settings.method);
-    this.#registry.editDestination(this.#registry.destination(service, address, port, text), settings);
+    const edited = this.#registry.destination(service, address, port, text);
+    const { overloaded } = edited;
+    this.#registry.editDestination(edited, settings);
+    if (edited.overloaded !== overloaded) this.#emitOverload(edited);
+    this.#throwAgain();
   }
 
   #checkFamily(service: Service, address: Address, text: string, method: number): void {
@@ -611,21 +624,40 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
       created: (connections, row) => {
         this.#sync.created(connections, row);
         if (this.listenerCount('connectionCreated') > 0)
-          this.emit('connectionCreated', connectionEntry(connections, row, this.#tick()));
+          this.#call(() => this.emit('connectionCreated', connectionEntry(connections, row, this.#tick())));
       },
       expired: (connections, row) => {
         if (this.listenerCount('connectionExpired') > 0)
-          this.emit('connectionExpired', connectionEntry(connections, row, this.#tick()));
+          this.#call(() => this.emit('connectionExpired', connectionEntry(connections, row, this.#tick())));
       },
       held: (connections, row, tick) => this.#sync.held(connections, row, tick),
-      overloadChanged: (destination) => {
-        if (this.listenerCount('destinationOverload') === 0) return;
-        this.emit('destinationOverload', serviceEntry(destination.service), destinationEntry(destination));
-      },
+      overloadChanged: (destination) => this.#emitOverload(destination),
     };
   }
 
+  #emitOverload(destination: Destination): void {
+    if (this.listenerCount('destinationOverload') === 0) return;
+    const { service } = destination;
+    this.#call(() => this.emit('destinationOverload', serviceEntry(service), destinationEntry(destination)));
+  }
+
   #emitNoDestination(service: Service): void {
-    if (this.listenerCount('noDestination') > 0) this.emit('noDestination', serviceEntry(service));
+    if (this.listenerCount('noDestination') > 0) this.#call(() => this.emit('noDestination', serviceEntry(service)));
+  }
+
+  /** Calls the user's code. What that throws must not leave a packet half handled: it is thrown when all is done. */
+  #call(code: () => void): void {
+    try {
+      code();
+    } catch (error) {
+      this.#thrown ??= { error };
+    }
+  }
+
+  #throwAgain(): void {
+    const thrown = this.#thrown;
+    if (thrown === null) return;
+    this.#thrown = null;
+    throw thrown.error;
   }
 }

@@ -153,13 +153,18 @@ export class Pipeline implements Datapath {
     this.connections6.settle(tick);
     const { offsets, lengths } = this.#incoming;
     const frames = port.device.receive(this.#incoming as FrameBatch);
-    for (let i = 0; i < frames; i++) {
-      this.#frame = offsets[i];
-      this.#frameLength = lengths[i];
-      this.verdicts[this.#ethernet(interfaces, offsets[i], lengths[i])]++;
+    let handled = 0;
+    try {
+      for (; handled < frames; handled++) {
+        this.#frame = offsets[handled];
+        this.#frameLength = lengths[handled];
+        this.verdicts[this.#ethernet(interfaces, offsets[handled], lengths[handled])]++;
+      }
+    } finally {
+      // A scheduler of the user's may throw. The slots of what is queued are filled anew by the next burst.
+      this.received += handled;
+      if (frames > 0) this.wire.flush();
     }
-    this.received += frames;
-    if (frames > 0) this.wire.flush();
     return frames;
   }
 
