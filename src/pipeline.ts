@@ -306,6 +306,10 @@ export class Pipeline implements Datapath {
         this.wire.completePartial(packet.ip + packet.length);
         return reply === V.REPLY ? this.#up() : reply;
       }
+      if (this.sysctl.nat_icmp_send !== 0 && this.#isStrayReply()) {
+        tellPortUnreachable(this);
+        return V.NOT_WANTED;
+      }
       if (packet.toHost && !this.#standsBy()) {
         const verdict = this.#request(connections);
         if (verdict === V.LOCAL) this.#up();

@@ -4,13 +4,12 @@
  */
 import type { Datapath } from '../datapath.ts';
 import { DST } from '../packet/dissect.ts';
-import { ICMPV6_PARAMETER_PROBLEM } from '../packet/icmpv6.ts';
+import { ICMPV6_PARAMETER_PROBLEM, UNRECOGNIZED_OPTION } from '../packet/icmpv6.ts';
 import * as ipv6 from '../packet/ipv6.ts';
 import { sendIcmpv6Error } from './icmpv6.ts';
 
-/** Codes of the parameter problem. */
+/** The code of a parameter problem about a field of a header. */
 const WRONG_FIELD = 0;
-const UNKNOWN_OPTION = 2;
 
 /** Routing types that hosts only take when told to: RPL source routes and segment routing. */
 const ROUTING_RPL = 3;
@@ -61,7 +60,7 @@ function acceptOptions(dp: Datapath, from: number, to: number): boolean {
     if (type !== PADN && action !== SKIP) {
       const toGroup = ipv6.isMulticast6(packet.address, DST);
       if (action === REFUSE || (action !== DROP && !toGroup)) {
-        sendIcmpv6Error(dp, ICMPV6_PARAMETER_PROBLEM, UNKNOWN_OPTION, at - packet.ip);
+        sendIcmpv6Error(dp, ICMPV6_PARAMETER_PROBLEM, UNRECOGNIZED_OPTION, at - packet.ip);
       }
       return false;
     }

@@ -24,7 +24,11 @@ export function sendIcmpv6Error(dp: Datapath, type: number, code: number, rest: 
   ipv6.readSource(view, ip, scratch, 0);
   ipv6.readDestination(view, ip, scratch, 4);
   if (isUnspecified(scratch, 0) || ipv6.isMulticast6(scratch, 0)) return;
-  if ((!packet.toHost || ipv6.isMulticast6(scratch, 4)) && type !== icmpv6.ICMPV6_PACKET_TOO_BIG) return;
+  // RFC 4443 2.4 (e.3): only these two answer what was sent to many.
+  const answersMany =
+    type === icmpv6.ICMPV6_PACKET_TOO_BIG ||
+    (type === icmpv6.ICMPV6_PARAMETER_PROBLEM && code === icmpv6.UNRECOGNIZED_OPTION);
+  if ((!packet.toHost || ipv6.isMulticast6(scratch, 4)) && !answersMany) return;
   if (packet.protocol === PROTO_ICMPV6) {
     if (packet.length <= packet.headerLength) return;
     if (icmpv6.icmpv6Type(view, ip + packet.headerLength) < icmpv6.ICMPV6_INFORMATIONAL) return;

@@ -32,6 +32,8 @@ export const ICMPV6_DEST_UNREACH = 1;
 export const ICMPV6_PACKET_TOO_BIG = 2;
 export const ICMPV6_TIME_EXCEEDED = 3;
 export const ICMPV6_PARAMETER_PROBLEM = 4;
+/** The code of a parameter problem about an option. */
+export const UNRECOGNIZED_OPTION = 2;
 export const ICMPV6_ECHO = 128;
 export const ICMPV6_ECHO_REPLY = 129;
 export const ROUTER_SOLICITATION = 133;

@@ -163,10 +163,11 @@ function serverOptions({ random, features }: Model, { method }: ServerModel): st
   return words.join(' ');
 }
 
+/** None much larger: Linux's wrr counts down from the largest weight, one by one, and stands still meanwhile. */
 function weight(share: number, usual: number): number {
   if (share < 0.1) return 0;
   if (share < 0.13) return 65535;
-  if (share < 0.15) return 2147483647;
+  if (share < 0.15) return 1_000_000;
   if (share < 0.17) return 100;
   return usual;
 }

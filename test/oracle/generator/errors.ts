@@ -27,6 +27,10 @@ const KINDS6: readonly Weighted<Kind>[] = [
   [3, [3, 0, 0]],
   [1, [4, 0, 0]],
 ];
+/** Hop-by-hop options, routing, fragment, destination options. */
+const EXTENSIONS: ReadonlySet<number> = new Set([0, 43, 44, 60]);
+/** Holds all extension headers that are made here. */
+const WITH_EXTENSIONS = 80;
 const ECHO4 = 8;
 const ECHO6 = 128;
 const ROUTER4 = '203.0.113.1';
@@ -37,10 +41,9 @@ function error(random: Random, source: string, destination: string, about: Uint8
   const is6 = source.includes(':');
   const [type, code, rest] = random.weighted(is6 ? KINDS6 : KINDS4);
   const header = is6 ? 40 : (about[0] & 15) * 4;
-  const data = about.slice(
-    0,
-    random.pick([header + 8, header + 8, header + 20, 128, 548, header + 4, 20, random.int(0, 60)]),
-  );
+  const least = is6 && EXTENSIONS.has(about[6]) ? WITH_EXTENSIONS : 0;
+  const length = random.pick([header + 8, header + 8, header + 20, 128, 548, header + 4, 20, random.int(0, 60)]);
+  const data = about.slice(0, Math.max(least, length));
   const message = { type, code, rest, data };
   return packetOf(source, destination, is6 ? { icmpv6: message } : { icmp: message });
 }
