@@ -109,7 +109,8 @@ export function addServer(model: Model, service: ServiceModel): Command {
   return {
     line: `ipvsadm -a ${service.name} -r ${server.name} ${serverOptions(model, server)}`,
     succeeded: () => {
-      service.servers.push(server);
+      // Restoring goes on after a line that fails, such as a second server at the same address.
+      if (!service.servers.some(({ name }) => name === server.name)) service.servers.push(server);
     },
   };
 }
