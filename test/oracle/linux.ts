@@ -49,10 +49,12 @@ export class Linux {
   readonly #process: ChildProcessByStdio<Writable, Readable, null>;
   readonly #directory: string;
   readonly #interfaces: readonly Interface[];
+  readonly #atExit = (): void => this.kill();
   #output = '';
   #wakeReader: () => void = () => {};
   #wakeMarker: () => void = () => {};
   #exited = false;
+  #closed = false;
   #inScenario = false;
   #target = '';
   /** Files of `ip` commands, by what they say. */
@@ -82,6 +84,8 @@ export class Linux {
       this.#wakeReader();
     });
     child.stdin.on('error', () => {});
+    // It does not notice by itself that nobody is there any more.
+    process.once('exit', this.#atExit);
     for (const one of interfaces) one.wire.onFrame = (frame) => this.#receive(one, frame);
   }
 
@@ -235,6 +239,8 @@ export class Linux {
 
   /** Ends Linux at once. */
   kill(): void {
+    if (this.#closed) return;
+    this.#closed = true;
     const { pid } = this.#process;
     if (!this.#exited && pid !== undefined) {
       try {
@@ -244,6 +250,7 @@ export class Linux {
       }
     }
     this.#exited = true;
+    process.off('exit', this.#atExit);
     for (const { wire } of this.#interfaces) wire.close();
     rmSync(this.#directory, { recursive: true, force: true });
   }
