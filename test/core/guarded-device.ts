@@ -30,10 +30,17 @@ export class PoolGuard {
   readonly #stride: number;
   readonly #jumboSlot: number;
   readonly #end: number;
+  readonly #room: number;
+  readonly #growing: boolean;
   #filled = 0;
 
-  /** @param batch the first that a device was given to fill. */
-  constructor({ memory, offsets }: FrameBatch) {
+  /**
+   * @param batch the first that a device was given to fill.
+   * @param growing whether frames may grow within their slots.
+   */
+  constructor({ memory, offsets, room }: FrameBatch, growing: boolean) {
+    this.#room = room;
+    this.#growing = growing;
     this.view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
     this.#memory = Buffer.from(memory.buffer, memory.byteOffset, memory.byteLength);
     this.#canaries = Buffer.alloc(memory.byteLength, CANARY);
@@ -64,7 +71,8 @@ export class PoolGuard {
     if (this.#filled === 0) return;
     for (let i = 0; i < this.#offsets.length; i++) {
       const at = this.#offsets[i]!;
-      const from = at + (i < this.#filled ? this.#lengths[i]! : 0);
+      const length = this.#growing ? this.#room : this.#lengths[i]!;
+      const from = at + (i < this.#filled ? length : 0);
       this.#untouched(from, at - HEADROOM + this.#stride + UNREACHED, `behind received frame ${i}`);
     }
     // Slots for the director's own frames: a whole packet behind a link header with a tag, and no more.
@@ -131,6 +139,7 @@ function inspectIpv4(view: DataView, at: number, length: number): void {
 
 /** What the devices of one director share. */
 export interface Guarded {
+  readonly growing: boolean;
   /** Made when the first device receives. */
   guard: PoolGuard | null;
 }
@@ -159,7 +168,7 @@ export class GuardedDevice implements Device {
   close(): void {}
 
   receive(batch: FrameBatch): number {
-    const guard = (this.#shared.guard ??= new PoolGuard(batch));
+    const guard = (this.#shared.guard ??= new PoolGuard(batch, this.#shared.growing));
     if (this.left === 0) return 0;
     guard.check();
     const count = Math.min(this.left, batch.count);

@@ -1,6 +1,7 @@
 /** Frames as an enemy would send them: recorded and built ones, changed in every way that has ever hurt a receiver. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { Director, ManualClock, MemoryDevice } from '../../src/index.ts';
 import { buildFrame, buildPacket } from '../../src/packet/build.ts';
 import { CLIENT, DIP, GATEWAY_MAC, MACS, rs, VIP } from './lab.ts';
 
@@ -107,6 +108,90 @@ function built(): Uint8Array[] {
   return frames;
 }
 
+/** FTP control connections, whose texts the director reads and rewrites. */
+export function ftpFrames(): Uint8Array[] {
+  const frames: Uint8Array[] = [];
+  const says = [
+    'PASV\r\n',
+    'EPSV\r\n',
+    'EPSV 1\r\n',
+    'EPSV 2\r\n',
+    'PORT 192,0,2,1,195,80\r\n',
+    'EPRT |1|192.0.2.1|50000|\r\n',
+    'EPRT |2|2001:db8:c::1|50000|\r\n',
+    'PORT 1,2,3,4,5\r\n',
+    'PORT 256,0,2,1,195,800\r\n',
+    '227 Entering Passive Mode (10,0,0,11,195,80).\r\n',
+    '227 Entering Passive Mode (10,0,0,11,195,80',
+    '227 (255,255,255,255,255,255)\r\n',
+    '229 Entering Extended Passive Mode (|||50000|)\r\n',
+    '229 Entering Extended Passive Mode (|||99999|)\r\n',
+    `220 ${'long '.repeat(280)}\r\n`,
+    `227 ${' '.repeat(1385)}(10,0,0,11,1,2)\r\n`,
+    '\r\n',
+  ];
+  for (const [client, server, vip] of [
+    [CLIENT, rs(11), VIP],
+    [CLIENT6, '2001:db8::b', VIP6],
+  ] as const) {
+    for (let port = 40000; port < 40004; port++) {
+      const request = { source: client, destination: vip };
+      const reply = { source: server, destination: client };
+      const there = { sourcePort: port, destinationPort: 21 };
+      const back = { sourcePort: 21, destinationPort: port };
+      for (const flags of ['S', 'A', 'FA'])
+        frames.push(buildFrame({ ethernet, ip: request, tcp: { ...there, flags } }));
+      for (const flags of ['SA', 'A', 'FA']) frames.push(buildFrame({ ethernet, ip: reply, tcp: { ...back, flags } }));
+      for (const data of says) {
+        const segment = { flags: 'PA', sequence: 1000 + port, acknowledgement: 2000, data };
+        frames.push(buildFrame({ ethernet, ip: request, tcp: { ...there, ...segment } }));
+        frames.push(buildFrame({ ethernet, ip: reply, tcp: { ...back, ...segment } }));
+      }
+      for (const dataPort of [20, 50000]) {
+        frames.push(buildFrame({ ethernet, ip: request, tcp: { sourcePort: 50001, destinationPort: dataPort } }));
+        frames.push(buildFrame({ ethernet, ip: reply, tcp: { sourcePort: dataPort, destinationPort: 50000 } }));
+      }
+    }
+  }
+  return frames;
+}
+
+/** What a sync master says to its backups, of connections that the recordings' clients might have; without checksums. */
+export function syncFrames(): Uint8Array[] {
+  const frames: Uint8Array[] = [];
+  for (const version of [0, 1]) {
+    const clock = new ManualClock();
+    const device = new MemoryDevice({ name: 'eth0', mac: '02:00:00:00:00:0a' });
+    device.onTransmit = (frame) => {
+      if (frame[0] !== 1) return; // not to a group
+      frame.fill(0, 40, 42);
+      frames.push(frame);
+    };
+    const director = new Director({ interfaces: [{ device, addresses: ['10.0.0.2/24'] }], clock });
+    director.addService({ protocol: 'tcp', address: VIP, port: 80 }, { persistent: 60 });
+    director.addDestination({ protocol: 'tcp', address: VIP, port: 80 }, { address: rs(11) }, { method: 'masq' });
+    director.addService({ protocol: 'udp', address: VIP, port: 81 });
+    director.addDestination({ protocol: 'udp', address: VIP, port: 81 }, { address: rs(13) });
+    director.sysctl.set('sync_version', version);
+    director.sysctl.set('sync_threshold', '0 1');
+    director.start();
+    director.startDaemon({ role: 'master', syncId: version });
+    const to = { source: GATEWAY_MAC, destination: device.mac };
+    for (let port = 40000; port < 40040; port++) {
+      const ip = { source: CLIENT, destination: VIP };
+      for (const flags of ['S', 'A', 'FA']) {
+        device.inject(buildFrame({ ethernet: to, ip, tcp: { sourcePort: port, destinationPort: 80, flags } }));
+      }
+      device.inject(buildFrame({ ethernet: to, ip, udp: { sourcePort: port, destinationPort: 81 } }));
+      director.poll();
+      if (port % 8 === 0) clock.advance(3000);
+    }
+    clock.advance(5000);
+    director.stop();
+  }
+  return frames;
+}
+
 const VALUES = [0, 1, 4, 5, 6, 7, 8, 15, 17, 20, 40, 60, 0x45, 0x46, 0x4f, 0x60, 0x7f, 0x80, 0xfe, 0xff];
 const LENGTHS = [
   0, 1, 7, 8, 19, 20, 21, 27, 28, 39, 40, 41, 48, 60, 576, 1280, 1499, 1500, 1501, 0x7fff, 0x8000, 0xffff,
@@ -115,11 +200,13 @@ const PROTOCOLS = [0, 1, 2, 4, 6, 17, 41, 43, 44, 47, 51, 58, 60, 132, 255];
 const TYPES = [0x0800, 0x0806, 0x86dd, 0x8100, 0x88a8, 0x0000, 0xffff];
 
 export class Mutator {
-  readonly #corpora = [recorded(), built()];
+  readonly #corpora: readonly (readonly Uint8Array[])[];
   #state: number;
 
-  constructor(seed: number) {
+  /** @param corpora the frames to begin with: each corpus is taken from as often as any other. */
+  constructor(seed: number, corpora: readonly (readonly Uint8Array[])[] = [recorded(), built()]) {
     this.#state = 2 * seed + 1;
+    this.#corpora = corpora;
   }
 
   /** A number from 0 to `below` - 1 (xorshift32; the bias does not matter here). */
@@ -133,7 +220,7 @@ export class Mutator {
   }
 
   #pick(): Uint8Array {
-    const corpus = this.#corpora[this.random(2)]!;
+    const corpus = this.#corpora[this.random(this.#corpora.length)]!;
     return corpus[this.random(corpus.length)]!;
   }
 
