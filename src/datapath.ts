@@ -21,6 +21,8 @@ import type { SysctlValues } from './sysctl.ts';
 export interface DatapathListener {
   /** A service had no server for a packet. */
   noServer(service: Service): void;
+  /** The user's code threw this while it was asked about a packet, which is lost. */
+  failed(error: unknown): void;
 }
 
 export interface Datapath {

@@ -146,6 +146,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
   #thrown: { readonly error: unknown } | null = null;
   #polling = false;
   #continuing = false;
+  #advancingSoon = false;
   /** Servers were removed, and `expire_nodest_conn` says that their connections end with them. */
   #serversRemoved = false;
 
@@ -203,7 +204,10 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
       connections6: this.#connections6,
       sysctl: this.#sysctlValues,
       defence: this.#defence,
-      listener: { noServer: (service) => this.#emitNoDestination(service) },
+      listener: {
+        noServer: (service) => this.#emitNoDestination(service),
+        failed: (error) => this.#failed(error),
+      },
     });
     this.#pipeline.forwarding = configuration.forwarding;
     this.#groups = new Groups(this.#wire);
@@ -357,7 +361,10 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
   }
 
   #advanceSoon(): void {
+    if (this.#advancingSoon) return;
+    this.#advancingSoon = true;
     setImmediate(() => {
+      this.#advancingSoon = false;
       if (this.#state === 'running') this.#advance();
     });
   }
@@ -650,8 +657,12 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     try {
       code();
     } catch (error) {
-      this.#thrown ??= { error };
+      this.#failed(error);
     }
+  }
+
+  #failed(error: unknown): void {
+    this.#thrown ??= { error };
   }
 
   #throwAgain(): void {

@@ -153,18 +153,21 @@ export class Pipeline implements Datapath {
     this.connections6.settle(tick);
     const { offsets, lengths } = this.#incoming;
     const frames = port.device.receive(this.#incoming as FrameBatch);
-    let handled = 0;
-    try {
-      for (; handled < frames; handled++) {
-        this.#frame = offsets[handled];
-        this.#frameLength = lengths[handled];
-        this.verdicts[this.#ethernet(interfaces, offsets[handled], lengths[handled])]++;
+    this.received += frames;
+    for (let i = 0; i < frames; i++) {
+      this.#frame = offsets[i];
+      this.#frameLength = lengths[i];
+      let verdict = V.FAILED;
+      try {
+        verdict = this.#ethernet(interfaces, offsets[i], lengths[i]);
+      } catch (error) {
+        // A scheduler of the user's may throw: that is its packet's loss, and not the next one's.
+        this.listener.failed(error);
       }
-    } finally {
-      // A scheduler of the user's may throw. The slots of what is queued are filled anew by the next burst.
-      this.received += handled;
-      if (frames > 0) this.wire.flush();
+      this.verdicts[verdict]++;
     }
+    // The slots of what is queued are filled anew by the next burst.
+    if (frames > 0) this.wire.flush();
     return frames;
   }
 
@@ -302,10 +305,7 @@ export class Pipeline implements Datapath {
     if (hasPortNumbers(packet.protocol) && this.registry.isActive(packet.family)) {
       const connections = this.#connections();
       const reply = this.#reply(connections);
-      if (reply !== PASS) {
-        this.wire.completePartial(packet.ip + packet.length);
-        return reply === V.REPLY ? this.#up() : reply;
-      }
+      if (reply !== PASS) return reply === V.REPLY ? this.#up() : reply;
       if (this.sysctl.nat_icmp_send !== 0 && this.#isStrayReply()) {
         tellPortUnreachable(this);
         return V.NOT_WANTED;
@@ -325,6 +325,7 @@ export class Pipeline implements Datapath {
 
   /** For the director itself and not for a service. */
   #up(): number {
+    this.wire.completePartial(this.packet.ip + this.packet.length);
     if (this.#hasExtensions() && !acceptExtensions(this)) return V.BAD_EXTENSION;
     return this.onPassed === null ? reject(this) : this.#passOver(V.NOT_WANTED);
   }

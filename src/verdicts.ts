@@ -61,6 +61,7 @@ const VERDICTS = {
   BAD_OPTIONS: 'dropped: TCP options that cannot be read, where they must be',
   UNIDENTIFIED: 'dropped: the persistence engine finds nothing in it to know its client by',
   NOT_WANTED: 'dropped: for the director itself, and nobody wants it',
+  FAILED: "dropped: the user's scheduler, persistence engine or device threw",
 } as const;
 
 /** The name of what became of a frame: a key of {@link VERDICT_TEXTS}. */

@@ -452,9 +452,10 @@ export class Connections {
   destroy(row: number): void {
     const { table } = this;
     const { rows } = table;
-    this.#observer.expired(this, row);
     this.#wheel.remove(row);
     table.unhash(row);
+    // Told when it cannot be found any more: whoever is told may list the connections, which ends what is over.
+    this.#observer.expired(this, row);
     const template = rows[row + CONTROL];
     if (template !== 0) rows[template + N_CONTROL]--;
     if ((rows[row + FLAGS] & HAS_MORE) !== 0) {
@@ -479,18 +480,17 @@ export class Connections {
   settle(tick: number): void {
     if (this.#ending.length === 0) return;
     const { rows } = this.table;
-    let left = 0;
-    for (const row of this.#ending) {
+    // Taken out first: the end of a connection is told of, and whoever is told may ask for this again.
+    for (const row of this.#ending.splice(0)) {
       // A row that was freed since, and perhaps used again, is another connection now.
       const isOver = (rows[row + FLAGS] & HASHED) !== 0 && ((rows[row + EXPIRES] - tick) | 0) <= 0;
       if (!isOver) continue;
-      if (rows[row + EXPIRES] === tick) this.#ending[left++] = row;
+      if (rows[row + EXPIRES] === tick) this.#ending.push(row);
       else {
         this.#wheel.remove(row);
         this.#expire(row, tick);
       }
     }
-    this.#ending.length = left;
   }
 
   /** Runs the timers up to `tick`, looking at no more than `budget` rows; false when there is more to do. */

@@ -5,7 +5,18 @@
 import { PROTO_SCTP, PROTO_TCP } from '../packet/ipv4.ts';
 import { seconds } from '../ticks.ts';
 import type { Connections } from './connections.ts';
-import { CONTROL, EXPIRES, FLAGS, IN_PKTS, META, N_CONTROL, TEMPLATE, TEMPLATE_ASSURED, TIMEOUT } from './layout.ts';
+import {
+  CONTROL,
+  EXPIRES,
+  FLAGS,
+  HASHED,
+  IN_PKTS,
+  META,
+  N_CONTROL,
+  TEMPLATE,
+  TEMPLATE_ASSURED,
+  TIMEOUT,
+} from './layout.ts';
 import { SCTP_ESTABLISHED, SCTP_INIT, SCTP_INIT1 } from './sctp-state.ts';
 import { TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYNACK } from './tcp-state.ts';
 
@@ -38,7 +49,8 @@ export class DropEntry {
   }
 
   #shallGo(rows: Int32Array, row: number, tick: number, isOnePacket: (row: number) => boolean): boolean {
-    if (rows[row + N_CONTROL] !== 0) return false;
+    // It may have gone with the one before it.
+    if ((rows[row + FLAGS] & HASHED) === 0 || rows[row + N_CONTROL] !== 0) return false;
     const meta = rows[row + META];
     const state = meta >>> 24;
     if ((rows[row + FLAGS] & TEMPLATE) !== 0) {
@@ -73,7 +85,7 @@ export function drop(connections: Connections, row: number): void {
   const { rows } = connections.table;
   const controller = rows[row + CONTROL];
   connections.destroy(row);
-  if (controller === 0 || rows[controller + N_CONTROL] !== 0) return;
+  if (controller === 0 || (rows[controller + FLAGS] & HASHED) === 0 || rows[controller + N_CONTROL] !== 0) return;
   const assured = (rows[controller + META] >>> 24) & TEMPLATE_ASSURED;
   if ((rows[controller + FLAGS] & TEMPLATE) === 0 || assured === 0) drop(connections, controller);
 }
@@ -86,6 +98,7 @@ export function dropUnavailable(connections: Connections): void {
     if (rows[row + N_CONTROL] !== 0 || connections.destinationOf(row)?.available !== false) return;
     const controller = rows[row + CONTROL];
     connections.destroy(row);
-    if (controller !== 0 && rows[controller + N_CONTROL] === 0) connections.destroy(controller);
+    if (controller === 0 || (rows[controller + FLAGS] & HASHED) === 0) return;
+    if (rows[controller + N_CONTROL] === 0) connections.destroy(controller);
   });
 }

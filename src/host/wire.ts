@@ -189,17 +189,24 @@ export class Wire {
     this.send(slot, packet.length, neighbour, tick);
   }
 
-  /** Hands everything queued to the devices: one call each. */
+  /** Hands everything queued to the devices: one call each. What a device throws is thrown when all have had theirs. */
   flush(): void {
+    let thrown: { readonly error: unknown } | null = null;
     for (let i = 0; i < this.#ports.length; i++) {
       const { device, outgoing } = this.#ports[i];
       if (outgoing.count === 0) continue;
-      const taken = device.transmit(outgoing);
+      let taken = 0;
+      try {
+        taken = device.transmit(outgoing);
+      } catch (error) {
+        thrown ??= { error };
+      }
       this.sent += taken;
       this.lost += outgoing.count - taken;
       outgoing.count = 0;
     }
     this.pool.releaseSpares();
+    if (thrown !== null) throw thrown.error;
   }
 }
 

@@ -110,9 +110,11 @@ export class Scheduling implements EnginePacket {
   }
 
   #pick(dp: Datapath, service: Service): Destination | null {
-    const destination = service.scheduler === null ? null : service.scheduler.schedule(this);
-    if (destination === null) dp.listener.noServer(service);
-    return destination;
+    const destination = service.scheduler?.schedule(this) ?? null;
+    // A scheduler of the user's may remember a server that was removed: its number may be another's by now.
+    if (destination?.available === true) return destination;
+    dp.listener.noServer(service);
+    return null;
   }
 
   #plain(dp: Datapath, service: Service, packet: Packet, connections: Connections): number {

@@ -1,6 +1,6 @@
 /** What the director tells its user, and what the user's code cannot break. */
 import test from 'ava';
-import type { ConnectionEntry, DestinationEntry, SchedulerFactory } from '../../src/index.ts';
+import type { ConnectionEntry, Destination, DestinationEntry, SchedulerFactory } from '../../src/index.ts';
 import { buildFrame } from '../../src/packet/build.ts';
 import { CLIENT, DIP, GATEWAY_MAC, Lab, MACS, rs, seededRandom, tcp, udp, VIP } from './lab.ts';
 
@@ -211,11 +211,85 @@ test('a scheduler that throws loses its packet, not the frames of others', (t) =
       tcp: { sourcePort: 9, destinationPort: 81 },
     }),
   );
-  t.throws(() => lab.director.poll(), { message: 'bad scheduler' });
   lab.devices.eth0!.inject(syn(2));
+  t.throws(() => lab.director.poll(), { message: 'bad scheduler' });
+  lab.devices.eth0!.inject(syn(3));
   lab.director.poll();
-  t.deepEqual(sent, ['0001', '0002']);
+  t.deepEqual(sent, ['0001', '0002', '0003']);
+  t.deepEqual(lab.verdicts(), { MASQ: 3, FAILED: 1 });
   t.is(verdictSum(lab), lab.director.counters().received);
+});
+
+test('a scheduler that answers nothing, or with a server that was removed, has no server', (t) => {
+  const lab = new Lab();
+  let kept: Destination | undefined;
+  const stubborn: SchedulerFactory = {
+    name: 'stubborn',
+    create: ({ destinations }) => ({
+      schedule: () => {
+        kept ??= destinations[0];
+        return kept as Destination;
+      },
+    }),
+  };
+  lab.director.addService(tcp(), { scheduler: stubborn });
+  t.regex(lab.client('S', { port: 1 })[0]!.text, /port unreachable/);
+  lab.director.addDestination(tcp(), { address: rs(11) });
+  lab.client('S', { port: 2 });
+  lab.director.deleteDestination(tcp(), { address: rs(11) });
+  t.regex(lab.client('S', { port: 3 })[0]!.text, /port unreachable/);
+  lab.sleep(600); // and now its number is free
+  t.regex(lab.client('S', { port: 4 })[0]!.text, /port unreachable/);
+  t.deepEqual(lab.director.connections(), []);
+});
+
+test('a device that throws loses its own frames, and sends none of them later', (t) => {
+  const lab = natLab();
+  lab.director.addDestination(tcp(), { address: '172.16.0.11', port: 8080 }, { method: 'masq' });
+  lab.devices.eth0!.onTransmit = () => {
+    throw new Error('unplugged');
+  };
+  const other: number[] = [];
+  lab.devices.eth1!.onTransmit = (frame) => other.push(frame[35]!);
+  for (const port of [1, 2]) lab.devices.eth0!.inject(syn(port));
+  t.throws(() => lab.director.poll(), { message: 'unplugged' });
+  t.is(other.length, 1);
+  t.like(lab.director.counters(), { sent: 1, lost: 1 });
+  const late: number[] = [];
+  lab.devices.eth0!.onTransmit = (frame) => late.push(frame[35]!);
+  for (const port of [3, 4]) lab.devices.eth0!.inject(syn(port));
+  lab.director.poll();
+  t.is(late.length, 1);
+  t.true(late[0]! > 2);
+});
+
+test('a listener may list while connections end', (t) => {
+  const lab = natLab();
+  const { director } = lab;
+  const left: number[] = [];
+  director.on('connectionExpired', ({ clientPort }) => {
+    director.services();
+    left.push(clientPort, director.connections().length);
+  });
+  for (const port of [1, 2]) {
+    lab.client('S', { port });
+    lab.server(11, 'SA', { port: 8080, toPort: port });
+    lab.client('A', { port });
+    lab.client('R', { port });
+  }
+  for (const port of [1, 2]) lab.client('S', { port }); // from the same ports again: the old ones are over
+  t.is(director.connections().length, 4);
+  lab.sleep(1);
+  t.deepEqual(left, [1, 3, 2, 2]);
+  t.like(director.service(tcp()).destinations[0], { activeConns: 2, inactConns: 0 });
+  for (const port of [3, 4, 5]) lab.client('S', { port });
+  t.deepEqual(
+    director
+      .connections()
+      .map(({ clientPort }) => clientPort)
+      .sort(),
+    [1, 2, 3, 4, 5],
+  );
 });
 
 test('a listener may configure while a connection is being made', (t) => {

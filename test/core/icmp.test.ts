@@ -1,10 +1,11 @@
 /** What the director says of itself: echoes, errors, resets, and when it keeps silent. */
 import test from 'ava';
+import { Director, ManualClock, MemoryDevice } from '../../src/index.ts';
 import { buildFrame, buildPacket } from '../../src/packet/build.ts';
 import type { PacketFields } from '../../src/packet/build-fields.ts';
 import { checksum, finish, pseudoSum4, sumBytes } from '../../src/packet/checksum.ts';
 import { IcmpView, Ipv4View, TcpView } from '../../src/packet/index.ts';
-import { BROADCAST_MAC, CLIENT, DIP, GATEWAY_MAC, Lab, MACS, rs, type Sent, tcp, udp, VIP } from './lab.ts';
+import { BROADCAST_MAC, CLIENT, DIP, GATEWAY_MAC, Lab, MACS, rs, type Sent, tcp, textOf, udp, VIP } from './lab.ts';
 
 const LINK = 14;
 const ethernet = { source: GATEWAY_MAC, destination: MACS.eth0! };
@@ -276,4 +277,44 @@ test('a service without a server answers “port unreachable”, for TCP too, an
   }
   t.deepEqual(events, ['tcp 80', 'udp 53']);
   t.deepEqual(one.verdicts(), { NO_SERVER: 2 });
+});
+
+test('an ICMPv6 error that stays with a NAT server on the director itself leaves the next packet alone', (t) => {
+  const device = new MemoryDevice({ name: 'eth0', mac: MACS.eth0! });
+  const sent: string[] = [];
+  device.onTransmit = (frame) => sent.push(textOf(frame));
+  const director = new Director({
+    interfaces: [{ device, addresses: ['2001:db8::1/64'] }],
+    neighbours: [{ ip: '2001:db8::b', mac: '02:00:00:00:01:0b', dev: 'eth0' }],
+    clock: new ManualClock(),
+  }).start();
+  const key = (port: number) => ({ protocol: 'tcp', address: '2001:db8::100', port }) as const;
+  for (const [port, server] of [
+    [80, '2001:db8::1'],
+    [81, '2001:db8::b'],
+  ] as const) {
+    director.addService(key(port));
+    director.addDestination(key(port), { address: server, port: 8080 }, { method: 'masq' });
+  }
+  director.onPassed = () => {};
+  const client = '2001:db8::c';
+  const receive = (fields: PacketFields) => {
+    device.inject(buildFrame({ ethernet, ...fields }));
+    director.poll();
+  };
+  const syn = (port: number) =>
+    receive({
+      ip: { source: client, destination: '2001:db8::100' },
+      tcp: { sourcePort: 40000, destinationPort: port },
+    });
+  syn(80);
+  const about = buildPacket({
+    ip: { source: '2001:db8::100', destination: client },
+    tcp: { sourcePort: 80, destinationPort: 40000, flags: 'SA' },
+  });
+  receive({ ip: { source: client, destination: '2001:db8::100' }, icmpv6: { type: 1, code: 4, data: about } });
+  t.is(director.counters().verdicts.LOCAL, 2);
+  syn(81);
+  t.is(sent.length, 1);
+  t.regex(sent[0]!, /\[2001:db8::b\]:8080/);
 });
