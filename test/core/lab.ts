@@ -15,6 +15,10 @@ export const DIP = '10.0.0.1';
 export const VIP = '10.0.0.100';
 export const CLIENT = '192.0.2.1';
 export const GATEWAY = '10.0.0.254';
+export const DIP6 = '2001:db8::1';
+export const VIP6 = '2001:db8::100';
+export const CLIENT6 = '2001:db8:c::1';
+export const GATEWAY6 = '2001:db8::fe';
 export const GATEWAY_MAC = '02:00:00:00:fe:fe';
 export const MACS: Readonly<Record<string, string>> = { eth0: '02:00:00:00:00:01', eth1: '02:00:00:00:00:02' };
 export const BROADCAST_MAC = 'ff:ff:ff:ff:ff:ff';
@@ -31,6 +35,11 @@ export function udp(port = 53, address: string = VIP): { protocol: 'udp'; addres
 /** The address of server `n` (11 .. 18). */
 export function rs(n: number): string {
   return `10.0.0.${n}`;
+}
+
+/** Its IPv6 address. */
+export function rs6(n: number): string {
+  return `2001:db8::${n.toString(16)}`;
 }
 
 export function rsMac(n: number): string {
@@ -76,25 +85,29 @@ export class Lab {
   readonly director: Director;
   readonly #sent: Sent[] = [];
 
-  /** @param options what differs from the usual; the interfaces are always eth0 and eth1. */
-  constructor(options: Partial<DirectorOptions> = {}) {
+  /**
+   * @param options what differs from the usual; the interfaces are always eth0 and eth1.
+   * @param ipv6 whether eth0 has an IPv6 address too.
+   */
+  constructor(options: Partial<DirectorOptions> = {}, ipv6 = false) {
     this.devices = Object.fromEntries(
       ['eth0', 'eth1'].map((name) => [name, new MemoryDevice({ name, mac: MACS[name]!, capacity: 256 })]),
     );
     for (const device of Object.values(this.devices)) {
       device.onTransmit = (frame) => this.#sent.push({ dev: device.name, frame, text: textOf(frame) });
     }
-    const neighbours = [{ ip: GATEWAY, mac: GATEWAY_MAC, dev: 'eth0' }];
+    const neighbours = [GATEWAY, GATEWAY6].map((ip) => ({ ip, mac: GATEWAY_MAC, dev: 'eth0' }));
     for (const n of SERVERS) {
-      neighbours.push({ ip: rs(n), mac: rsMac(n), dev: 'eth0' }, { ip: `172.16.0.${n}`, mac: rsMac(n), dev: 'eth1' });
+      for (const ip of [rs(n), rs6(n)]) neighbours.push({ ip, mac: rsMac(n), dev: 'eth0' });
+      neighbours.push({ ip: `172.16.0.${n}`, mac: rsMac(n), dev: 'eth1' });
     }
     this.director = new Director({
       interfaces: [
-        { device: this.devices.eth0!, addresses: ['10.0.0.1/24'] },
+        { device: this.devices.eth0!, addresses: ipv6 ? [`${DIP}/24`, `${DIP6}/64`] : [`${DIP}/24`] },
         { device: this.devices.eth1!, addresses: ['172.16.0.1/24'] },
       ],
       neighbours,
-      routes: [{ to: 'default', via: GATEWAY }],
+      routes: [GATEWAY, ...(ipv6 ? [GATEWAY6] : [])].map((via) => ({ to: 'default', via })),
       forwarding: true,
       clock: this.clock,
       random: seededRandom(1),
