@@ -250,7 +250,7 @@ export class Pipeline implements Datapath {
     if (ipv6.isMulticast6(address, SRC) || isLoopback6(address, SRC) || isLoopback6(address, DST)) return V.MARTIAN;
     const toGroup = ipv6.isMulticast6(address, DST);
     if (packet.protocol === ipv4.PROTO_ICMPV6 && (toGroup || host.isOwn(6, address, DST)) && this.#isDiscovery()) {
-      return receiveNdp(this, on) ? V.NDP : V.BAD_NDP;
+      return receiveNdp(this, on, this.#frame) ? V.NDP : V.BAD_NDP;
     }
     if (toGroup && this.groups?.wants(packet)) return this.#toGroup(this.groups);
     if (toGroup) return this.#passOver(V.NOT_WANTED);

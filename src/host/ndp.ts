@@ -3,7 +3,7 @@ import type { Words } from '../address.ts';
 import type { Datapath } from '../datapath.ts';
 import { finish, pseudoSum6, sumBytes } from '../packet/checksum.ts';
 import { SRC } from '../packet/dissect.ts';
-import { ETHERTYPE_IPV6 } from '../packet/ethernet.ts';
+import { ETHERTYPE_IPV6, srcHigh, srcLow } from '../packet/ethernet.ts';
 import * as icmpv6 from '../packet/icmpv6.ts';
 import { PROTO_ICMPV6 } from '../packet/ipv4.ts';
 import * as ipv6 from '../packet/ipv6.ts';
@@ -30,9 +30,10 @@ export function icmpv6ChecksumIsRight(dp: Datapath): boolean {
 
 /**
  * Takes the discovery message in `dp.packet`.
+ * @param frame where its frame begins.
  * @returns false when it is not to be trusted (RFC 4861 7.1): sent from beyond the link, damaged, or too short.
  */
-export function receiveNdp(dp: Datapath, on: Interface): boolean {
+export function receiveNdp(dp: Datapath, on: Interface, frame: number): boolean {
   const { packet, view, wire, host, tick } = dp;
   const message = packet.ip + packet.headerLength;
   const length = packet.length - packet.headerLength;
@@ -68,9 +69,8 @@ export function receiveNdp(dp: Datapath, on: Interface): boolean {
   const to = anonymous ? ALL_NODES : address;
   icmpv6.writeNeighbourAdvertisement(view, answer, flags, scratch, 0, on.macHigh, on.macLow);
   writeNeighbourHeader(view, slot, scratch, to, anonymous ? 0 : SRC);
-  const sourceMac = packet.ip - on.headerLength + 6;
   if (anonymous) wire.sendTo(on, slot, MESSAGE_LENGTH, ETHERTYPE_IPV6, ipv6.MULTICAST_MAC_HIGH, ALL_NODES[3]);
-  else wire.sendTo(on, slot, MESSAGE_LENGTH, ETHERTYPE_IPV6, view.getUint16(sourceMac), view.getInt32(sourceMac + 2));
+  else wire.sendTo(on, slot, MESSAGE_LENGTH, ETHERTYPE_IPV6, srcHigh(view, frame), srcLow(view, frame));
   return true;
 }
 

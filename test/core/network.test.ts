@@ -178,6 +178,26 @@ test('VLAN 0 is a priority and no VLAN; VLANs that it is not on are not its busi
   t.like(director.counters().verdicts, { UNKNOWN_VLAN: 2, UNKNOWN_ETHERTYPE: 2, SHORT_FRAME: 1 });
 });
 
+test('a neighbour that asks with a priority is answered by its MAC address', (t) => {
+  const net = new Net();
+  const director = net.director({ interfaces: [{ device: net.device('eth0'), addresses: ['2001:db8::1/64'] }] });
+  const data = Uint8Array.from([0x20, 1, 0x0d, 0xb8, ...new Array(11).fill(0), 1]); // who has 2001:db8::1?
+  for (const vlans of [[], [{ id: 0, priority: 6 }]]) {
+    net.inject(
+      'eth0',
+      buildFrame({
+        ethernet: { source: HOST_MAC, destination: MACS.eth0!, vlans },
+        ip: { source: '2001:db8::9', destination: '2001:db8::1', ttl: 255 },
+        icmpv6: { type: 135, data },
+      }),
+    );
+    director.poll();
+    const [answer, ...others] = net.sent();
+    t.regex(answer ?? '', new RegExp(`^eth0: ${MACS.eth0} > ${HOST_MAC} IPv6 2001:db8::1 > 2001:db8::9`));
+    t.deepEqual(others, []);
+  }
+});
+
 test('ARP is asked and answered in the VLAN it belongs to', (t) => {
   const net = new Net();
   const director = vlanDirector(net);
