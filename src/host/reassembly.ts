@@ -31,8 +31,10 @@ interface Datagram {
   readonly deadline: number;
   /** In order, without gaps or overlaps being checked yet. */
   readonly pieces: Piece[];
-  /** Header of the first fragment. */
-  header: Uint8Array | null;
+  /** The headers of the first fragment as they came, an IPv6 fragment header last. */
+  headers: Uint8Array | null;
+  /** IPv6: which byte of them announces the fragment header. */
+  announced: number;
   /** Where the data ends, once the last fragment is there; -1 before. */
   end: number;
   received: number;
@@ -84,7 +86,8 @@ export class Reassembly {
         key,
         deadline: (tick + (family === 4 ? LIFETIME_TICKS : LIFETIME6_TICKS)) | 0,
         pieces: [],
-        header: null,
+        headers: null,
+        announced: 0,
         end: -1,
         received: 0,
         bytes: 0,
@@ -101,9 +104,12 @@ export class Reassembly {
     datagram.largest = Math.max(datagram.largest, length);
     if (family === 4 && (ipv4.fragment(view, ip) & ipv4.DF) !== 0)
       datagram.largestWithDf = Math.max(datagram.largestWithDf, length);
-    if (start === 0) datagram.header = family === 4 ? memory.slice(ip, dataAt) : headers6(packet, memory, view);
+    if (start === 0) {
+      datagram.headers = memory.slice(ip, dataAt);
+      datagram.announced = packet.fragmentAnnounced - ip;
+    }
     while (this.#bytes > MAX_BYTES) this.#drop(this.#datagrams.values().next().value!);
-    if (datagram.header === null || datagram.received !== datagram.end || !this.#datagrams.has(key))
+    if (datagram.headers === null || datagram.received !== datagram.end || !this.#datagrams.has(key))
       return FRAGMENT_KEPT;
     return this.#finish(datagram, memory, view, target);
   }
@@ -136,14 +142,18 @@ export class Reassembly {
   }
 
   #finish(datagram: Datagram, memory: Uint8Array, view: DataView, target: number): number {
-    const header = datagram.header!;
+    const headers = datagram.headers!;
+    const isIpv6 = headers[0] >>> 4 === 6;
+    const headerLength = isIpv6 ? headers.length - ipv6.FRAGMENT_HEADER : headers.length;
     this.#drop(datagram);
-    if (header.length + datagram.end > MAX_DATAGRAM) return FRAGMENT_BAD;
-    memory.set(header, target);
-    for (const piece of datagram.pieces) memory.set(piece.bytes, target + header.length + piece.start);
-    this.length = header.length + datagram.end;
+    if (headerLength + datagram.end > MAX_DATAGRAM) return FRAGMENT_BAD;
+    memory.set(headers, target);
+    // What announced the fragment header announces now what that announced.
+    if (isIpv6) view.setUint8(target + datagram.announced, ipv6.extensionNext(view, target + headerLength));
+    for (const piece of datagram.pieces) memory.set(piece.bytes, target + headerLength + piece.start);
+    this.length = headerLength + datagram.end;
     this.largest = Math.max(datagram.largest, datagram.largestWithDf);
-    if (header[0] >>> 4 === 6) {
+    if (isIpv6) {
       ipv6.setPayloadLength(view, target, this.length - ipv6.IPV6_HEADER);
       return FRAGMENT_COMPLETE;
     }
@@ -168,10 +178,10 @@ export class Reassembly {
       if (((datagram.deadline - tick) | 0) > 0) continue;
       this.#drop(datagram);
       const first = datagram.pieces[0];
-      if (datagram.header !== null && first.start === 0) {
-        const fragment = new Uint8Array(datagram.header.length + first.bytes.length);
-        fragment.set(datagram.header);
-        fragment.set(first.bytes, datagram.header.length);
+      if (datagram.headers !== null && first.start === 0) {
+        const fragment = new Uint8Array(datagram.headers.length + first.bytes.length);
+        fragment.set(datagram.headers);
+        fragment.set(first.bytes, datagram.headers.length);
         expired(fragment);
       }
     }
@@ -185,11 +195,4 @@ function keyOf(packet: Packet, view: DataView, user: number): string {
     return `${address[SRC]} ${address[DST]} ${ipv4.identification(view, packet.ip)} ${protocol} ${user}`;
   }
   return `${address.join(' ')} ${ipv6.fragmentIdentification(view, packet.fragmentHeader)} ${user}`;
-}
-
-/** The headers in front of an IPv6 fragment header, which announce now what it announced. */
-function headers6(packet: Packet, memory: Uint8Array, view: DataView): Uint8Array {
-  const headers = memory.slice(packet.ip, packet.fragmentHeader);
-  headers[packet.fragmentAnnounced - packet.ip] = ipv6.extensionNext(view, packet.fragmentHeader);
-  return headers;
 }

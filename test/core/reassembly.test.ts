@@ -6,7 +6,7 @@ import { buildFrame, buildPacket } from '../../src/packet/build.ts';
 import type { PacketFields } from '../../src/packet/build-fields.ts';
 import { checksum, finish, fold, pseudoSum4, sumBytes } from '../../src/packet/checksum.ts';
 import { Ipv4View } from '../../src/packet/index.ts';
-import { CLIENT, DIP, GATEWAY_MAC, Lab, MACS, rs, type Sent, seededRandom, tcp, udp, VIP } from './lab.ts';
+import { CLIENT, DIP, GATEWAY_MAC, Lab, MACS, rs, type Sent, seededRandom, tcp, textOf, udp, VIP } from './lab.ts';
 
 const LINK = 14;
 const HEADER = 20;
@@ -213,6 +213,35 @@ test('what is not complete after 30 seconds is given up; the sender is told if t
   t.regex(told[0]!.text, /ICMP .*\[IPv4 192\.0\.2\.1:40000 > 10\.0\.0\.100:53 ttl 64 fragment 1 offset 0 more UDP/);
   t.deepEqual([...told[0]!.frame.slice(34, 36)], [11, 1]);
   t.deepEqual(lab.receive(fragment(payload, [128, 208], { id: 1 })), []);
+});
+
+test('of IPv6 it is given up after 60 seconds; the sender is told with the fragment as it came', (t) => {
+  const clock = new ManualClock();
+  const device = new MemoryDevice({ name: 'eth0', mac: MACS.eth0! });
+  const sent: Sent[] = [];
+  device.onTransmit = (frame) => sent.push({ dev: 'eth0', frame, text: textOf(frame) });
+  const director = new Director({
+    interfaces: [{ device, addresses: ['2001:db8::1/64'] }],
+    neighbours: [{ ip: '2001:db8::fe', mac: GATEWAY_MAC, dev: 'eth0' }],
+    routes: [{ to: '::/0', via: '2001:db8::fe' }],
+    clock,
+  }).start();
+  const key = { protocol: 'udp', address: '2001:db8::100', port: 53 } as const;
+  director.addService(key);
+  const arrived = buildFrame({
+    ethernet: { source: GATEWAY_MAC, destination: MACS.eth0! },
+    ip: { source: '2001:db8:c::1', destination: key.address, protocol: 17, id: 7, mf: true },
+    payload: datagram(56).slice(0, 64),
+  });
+  device.inject(arrived);
+  director.poll();
+  clock.advance(59_000);
+  t.deepEqual(sent, []);
+  clock.advance(2000);
+  t.is(sent.length, 1);
+  t.regex(sent[0]!.text, /IPv6 2001:db8::100 > 2001:db8:c::1 .*ICMPv6/);
+  t.deepEqual([...sent[0]!.frame.slice(54, 56)], [3, 1]);
+  t.deepEqual(sent[0]!.frame.slice(62), arrived.slice(14));
 });
 
 test('what waits takes no more than 4 MiB: the oldest gives way', (t) => {
