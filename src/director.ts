@@ -53,7 +53,7 @@ import {
   destinationSettings,
   integer,
   type Known,
-  object,
+  optionsOf,
   serviceName,
   serviceSettings,
 } from './services/settings.ts';
@@ -147,8 +147,8 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
   #polling = false;
   #continuing = false;
   #advancingSoon = false;
-  /** Servers were removed, and `expire_nodest_conn` says that their connections end with them. */
-  #serversRemoved = false;
+  /** When servers were removed whose connections end with them (`expire_nodest_conn`). */
+  #removedAt: number | null = null;
 
   /** @throws DirectorError ERR_INVALID_OPTION */
   constructor(options: DirectorOptions) {
@@ -284,6 +284,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
 
   #pollDevices(): number {
     const tick = this.#tick();
+    this.#dropRemoved(tick);
     let read = 0;
     let more = true;
     for (let round = 0; round < MAX_ROUNDS && more; round++) {
@@ -336,10 +337,9 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     const everySecond = elapsedMs >= this.#nextSecondMs;
     for (const connections of [this.#connections4, this.#connections6]) {
       if (!connections.advance(tick, EXPIRE_BUDGET)) this.#advanceSoon();
-      if (this.#serversRemoved) dropUnavailable(connections);
       if (everySecond && this.#defence.dropEntry) this.#dropEntries(connections, tick);
     }
-    this.#serversRemoved = false;
+    this.#dropRemoved(tick);
     if (everySecond) {
       this.#nextSecondMs += SECOND_MS;
       this.#host.neighbours.advance(tick);
@@ -487,7 +487,15 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
   }
 
   #endConnectionsOfRemoved(): void {
-    if (this.#sysctlValues.expire_nodest_conn !== 0) this.#serversRemoved = true;
+    if (this.#sysctlValues.expire_nodest_conn !== 0 && this.#removedAt === null) this.#removedAt = this.#tick();
+  }
+
+  /** What is left of removed servers' connections ends a moment later, all at once (kernel behaviour: a delayed work). */
+  #dropRemoved(tick: number): void {
+    if (this.#removedAt === null || ((tick - this.#removedAt) | 0) < 1) return;
+    this.#removedAt = null;
+    dropUnavailable(this.#connections4);
+    dropUnavailable(this.#connections6);
   }
 
   /** For DR and tunnels under an address service the port cannot be changed: it is the service's. */
@@ -506,7 +514,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
 
   /** Sets the timeouts of `--set`, in seconds; 0 or absent leaves one as it is. @throws DirectorError ERR_INVALID_OPTION */
   setTimeouts(timeouts: Partial<Timeouts>): void {
-    object('timeouts', timeouts);
+    optionsOf('timeouts', timeouts, ['tcp', 'tcpfin', 'udp']);
     const max = 31 * 86400;
     for (const name of ['tcp', 'tcpfin', 'udp'] as const) integer(name, timeouts[name], 0, max, 0);
     this.#timeouts.set(timeouts);
@@ -545,6 +553,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
 
   /** Ends what was over before this moment, so that it is not listed or counted. */
   #settle(): void {
+    this.#dropRemoved(this.#tick());
     this.#connections4.settle(this.#tick());
     this.#connections6.settle(this.#tick());
   }

@@ -19,7 +19,7 @@ import { countIn, countOut, type Datapath, type DatapathListener } from './datap
 import type { FrameBatch } from './devices/device.ts';
 import { receiveArp } from './host/arp.ts';
 import { tellNoRoute, tellPortUnreachable, tellTooBig, tellTtlExceeded } from './host/errors.ts';
-import { acceptExtensions } from './host/extensions.ts';
+import { acceptExtensions, acceptHopByHop } from './host/extensions.ts';
 import type { Groups } from './host/groups.ts';
 import type { Host } from './host/host.ts';
 import { answerEcho, type IcmpLimit, isHostAddress } from './host/icmp.ts';
@@ -248,6 +248,7 @@ export class Pipeline implements Datapath {
     if (!dissectIpv6(packet, view, at, available)) return V.BAD_HEADER;
     const { address } = packet;
     if (ipv6.isMulticast6(address, SRC) || isLoopback6(address, SRC) || isLoopback6(address, DST)) return V.MARTIAN;
+    if (!acceptHopByHop(this)) return V.BAD_EXTENSION;
     const toGroup = ipv6.isMulticast6(address, DST);
     if (packet.protocol === ipv4.PROTO_ICMPV6 && (toGroup || host.isOwn(6, address, DST)) && this.#isDiscovery()) {
       return receiveNdp(this, on, this.#frame) ? V.NDP : V.BAD_NDP;

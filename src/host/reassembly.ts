@@ -47,6 +47,8 @@ interface Datagram {
 export const FRAGMENT_KEPT = 0;
 export const FRAGMENT_BAD = 1;
 export const FRAGMENT_COMPLETE = 2;
+/** All its bytes are there already. Even if it was the last that was missing, Linux goes on waiting. */
+const FRAGMENT_REPEATED = 3;
 
 export class Reassembly {
   readonly #datagrams = new Map<string, Datagram>();
@@ -101,6 +103,7 @@ export class Reassembly {
       this.#drop(datagram);
       return FRAGMENT_BAD;
     }
+    if (verdict === FRAGMENT_REPEATED) return FRAGMENT_KEPT;
     datagram.largest = Math.max(datagram.largest, length);
     if (family === 4 && (ipv4.fragment(view, ip) & ipv4.DF) !== 0)
       datagram.largestWithDf = Math.max(datagram.largestWithDf, length);
@@ -126,7 +129,7 @@ export class Reassembly {
     const next = pieces[at];
     if (next !== undefined && next.start < end) {
       // Bytes that came in order and come again are a retransmission; anything else that overlaps is not to be trusted.
-      return next.run.start <= start && next.run.end >= end ? FRAGMENT_KEPT : FRAGMENT_BAD;
+      return next.run.start <= start && next.run.end >= end ? FRAGMENT_REPEATED : FRAGMENT_BAD;
     }
     const last = pieces.at(-1);
     let run = { start, end };

@@ -20,7 +20,7 @@ import { transmit } from './transmit.ts';
 /** Reads the packet that the error at `message` is about; false when there is none that IPVS balances. */
 function readInner6(inner: Packet, view: DataView, message: number, end: number): boolean {
   const at = message + icmpv6.ICMPV6_HEADER;
-  if (at + ipv6.IPV6_HEADER > end || !readIpv6(inner, view, at, end - at)) return false;
+  if (at + ipv6.IPV6_HEADER > end || ipv6.version(view, at) !== 6 || !readIpv6(inner, view, at, end - at)) return false;
   return (inner.fragment & OFFSET_MASK) === 0 && hasPortNumbers(inner.protocol);
 }
 
