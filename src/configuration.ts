@@ -14,7 +14,7 @@ import type { Device } from './devices/device.ts';
 import { invalidOption } from './errors.ts';
 import type { SchedulerFactory } from './schedulers/scheduler.ts';
 import type { PersistenceEngine } from './services/engines/engine.ts';
-import { integer, object, ownEngine, ownScheduler } from './services/settings.ts';
+import { integer, optionsOf, ownEngine, ownScheduler } from './services/settings.ts';
 
 /** A network interface of the director's. */
 export interface InterfaceOptions {
@@ -107,6 +107,22 @@ export interface Configuration {
   readonly engines: readonly PersistenceEngine[];
 }
 
+const DIRECTOR_OPTIONS = [
+  'interfaces',
+  'routes',
+  'neighbours',
+  'forwarding',
+  'claimVips',
+  'maxConnections',
+  'icmpErrorsPerSecond',
+  'clock',
+  'random',
+  'schedulers',
+  'engines',
+];
+const INTERFACE_OPTIONS = ['device', 'name', 'vlan', 'addresses'];
+const ROUTE_OPTIONS = ['to', 'via', 'dev'];
+const NEIGHBOUR_OPTIONS = ['ip', 'mac', 'dev'];
 const MAX_CONNECTIONS = 2 ** 25;
 
 function list<T>(option: string, value: readonly T[] | undefined): readonly T[] {
@@ -123,7 +139,7 @@ function boolean(option: string, value: boolean | undefined, otherwise: boolean)
 
 /** Checks what a constructor was given. @throws DirectorError ERR_INVALID_OPTION */
 export function configure(options: DirectorOptions): Configuration {
-  object('options', options);
+  optionsOf('options', options, DIRECTOR_OPTIONS);
   const interfaces = list('interfaces', options.interfaces).map(configureInterface);
   if (interfaces.length === 0)
     throw invalidOption('interfaces', options.interfaces, 'an array of at least one interface');
@@ -172,7 +188,7 @@ function random(value: () => number = Math.random): () => number {
 
 function configureInterface(options: InterfaceOptions, i: number): InterfaceConfiguration {
   const at = `interfaces[${i}]`;
-  object(at, options);
+  optionsOf(at, options, INTERFACE_OPTIONS, `${at}.`);
   const { device } = options;
   if (typeof device?.receive !== 'function' || typeof device.transmit !== 'function') {
     throw invalidOption(`${at}.device`, device, 'a device');
@@ -191,7 +207,7 @@ function configureInterface(options: InterfaceOptions, i: number): InterfaceConf
 }
 
 function configureRoute(options: RouteOptions, at: string, names: readonly string[]): RouteConfiguration {
-  object(at, options);
+  optionsOf(at, options, ROUTE_OPTIONS, `${at}.`);
   const gateway = options.via === undefined ? null : parseAddress(options.via, `${at}.via`);
   const family: Family = gateway?.family ?? 4;
   const prefix = parsePrefix(options.to, `${at}.to`, family);
@@ -204,7 +220,7 @@ function configureRoute(options: RouteOptions, at: string, names: readonly strin
 }
 
 function configureNeighbour(options: NeighbourOptions, at: string, names: readonly string[]): NeighbourConfiguration {
-  object(at, options);
+  optionsOf(at, options, NEIGHBOUR_OPTIONS, `${at}.`);
   const address = tryParseAddress(options.ip);
   if (address === undefined) throw invalidOption(`${at}.ip`, options.ip, 'an address');
   return { address, mac: parseMac(options.mac, `${at}.mac`), dev: knownName(`${at}.dev`, options.dev, names) };

@@ -2,7 +2,7 @@
 import { type Family, inPrefix, type Prefix, parsePrefix } from '../address.ts';
 import { invalidOption } from '../errors.ts';
 import { DST, type Packet, SRC } from '../packet/dissect.ts';
-import { choice, integer, object, PROTOCOLS } from './settings.ts';
+import { choice, integer, optionsOf, PROTOCOLS } from './settings.ts';
 
 /** Which packets carry a mark: everything given must fit. */
 export interface MarkRule {
@@ -29,6 +29,7 @@ interface Rule {
   readonly mark: number;
 }
 
+const RULE_OPTIONS = ['protocol', 'source', 'destination', 'sourcePort', 'destinationPort', 'mark'];
 const ALL_PORTS: readonly [number, number] = [0, 65535];
 
 function isPort(value: unknown): boolean {
@@ -49,7 +50,7 @@ export class FirewallMarks {
 
   /** @throws DirectorError ERR_INVALID_OPTION */
   add(rule: MarkRule): void {
-    object('rule', rule);
+    optionsOf('rule', rule, RULE_OPTIONS);
     const source = rule.source === undefined ? null : parsePrefix(rule.source, 'source');
     const destination = rule.destination === undefined ? null : parsePrefix(rule.destination, 'destination');
     if (source !== null && destination !== null && source.family !== destination.family) {

@@ -65,6 +65,9 @@ const FLAGS: Record<SchedulerFlag, number> = {
   'flag-3': SVC_SCHED3,
 };
 
+const SERVICE_OPTIONS = ['scheduler', 'persistent', 'netmask', 'engine', 'onePacket', 'schedulerFlags'];
+const DESTINATION_OPTIONS = ['method', 'weight', 'upperThreshold', 'lowerThreshold', 'tunnel'];
+const TUNNEL_OPTIONS = ['type', 'port', 'checksum'];
 const MAX_PERSISTENCE = 31 * 86400;
 const MAX_INT = 2 ** 31 - 1;
 
@@ -96,9 +99,25 @@ export function object(option: string, value: unknown): void {
   if (typeof value !== 'object' || value === null) throw invalidOption(option, value, 'an object');
 }
 
+/**
+ * An object with no other options than these, so that a misspelt one does not go unnoticed.
+ * @param prefix what errors put in front of an option's name.
+ */
+export function optionsOf(option: string, value: unknown, known: readonly string[], prefix = ''): void {
+  object(option, value);
+  for (const [key, given] of Object.entries(value as object)) {
+    if (!known.includes(key)) throw invalidOption(prefix + key, given, `an option; there are ${known.join(', ')}`);
+  }
+}
+
+/** What a listing gives may be used as a key: there a service by address has the mark 0. */
+function isByMark(key: ServiceKey): key is Extract<ServiceKey, { readonly fwmark: number }> {
+  return 'fwmark' in key && !(key.fwmark === 0 && 'address' in key);
+}
+
 export function serviceName(key: ServiceKey): ServiceName {
   object('service', key);
-  if ('fwmark' in key) {
+  if (isByMark(key)) {
     if (key.fwmark === undefined) throw invalidOption('fwmark', key.fwmark, 'an integer from 1 to 4294967295');
     const fwmark = integer('fwmark', key.fwmark, 1, 2 ** 32 - 1, 0) | 0;
     const { family = 4 } = key;
@@ -130,7 +149,7 @@ export interface Known {
 }
 
 export function serviceSettings(name: ServiceName, options: ServiceOptions, known: Known): ServiceSettings {
-  object('options', options);
+  optionsOf('options', options, SERVICE_OPTIONS);
   const { scheduler = 'wlc', onePacket = false, engine = '', schedulerFlags = [] } = options;
   const factory = schedulerFactory(scheduler, known);
   const timeout = integer('persistent', options.persistent, 0, MAX_PERSISTENCE, 0);
@@ -236,9 +255,9 @@ export function destinationName(
 }
 
 export function destinationSettings(options: DestinationOptions): DestinationSettings {
-  object('options', options);
+  optionsOf('options', options, DESTINATION_OPTIONS);
   const { tunnel = {} } = options;
-  object('tunnel', tunnel);
+  optionsOf('tunnel', tunnel, TUNNEL_OPTIONS, 'tunnel.');
   const upperThreshold = integer('upperThreshold', options.upperThreshold, 0, MAX_INT, 0);
   const lowerThreshold = integer('lowerThreshold', options.lowerThreshold, 0, MAX_INT, 0);
   if (lowerThreshold > upperThreshold) {

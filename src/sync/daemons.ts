@@ -6,13 +6,14 @@ import { DirectorError, invalidOption } from '../errors.ts';
 import type { Pipeline } from '../pipeline.ts';
 import type { DaemonEntry, DaemonOptions, DaemonRole } from '../services/config.ts';
 import type { Registry } from '../services/registry.ts';
-import { integer } from '../services/settings.ts';
+import { integer, optionsOf } from '../services/settings.ts';
 import type { SysctlValues } from '../sysctl.ts';
 import { SyncBackup, type SyncBackupCounters } from './backup.ts';
 import { SyncMaster, type SyncMasterCounters } from './master.ts';
 import { SyncNotes } from './notes.ts';
 import type { SyncEndpoint, SyncTransport } from './transport.ts';
 
+const OPTIONS = ['role', 'mcastInterface', 'syncId', 'syncMaxlen', 'mcastGroup', 'mcastPort', 'mcastTtl', 'transport'];
 /** The group and port that IANA keeps for IPVS. */
 const DEFAULT_GROUP = '224.0.0.81';
 const DEFAULT_PORT = 8848;
@@ -59,7 +60,7 @@ export class SyncDaemons {
 
   /** @throws DirectorError ERR_DAEMON_RUNNING, ERR_INVALID_OPTION */
   start(options: DaemonOptions): void {
-    if (typeof options !== 'object' || options === null) throw invalidOption('options', options, 'an object');
+    optionsOf('options', options, OPTIONS);
     const { role } = options;
     checkRole(role);
     if (this.#running(role) !== null) throw new DirectorError('ERR_DAEMON_RUNNING', `a ${role} daemon runs already`);

@@ -609,3 +609,41 @@ test('a device that another director holds is refused, and the rest is left alon
   t.is(first.poll(), 0);
   t.is(VIP, '10.0.0.100');
 });
+
+test('options that are none are refused, so that a misspelt one is noticed', (t) => {
+  const device = new MemoryDevice({ name: 'eth0' });
+  const { director } = new Lab();
+  director.addService(tcp());
+  const misspelt: readonly (readonly [option: string, call: (options: object) => unknown, options: object])[] = [
+    ['forwardin', (more) => new Director({ interfaces: [{ device }], ...more }), { forwardin: true }],
+    ['interfaces[0].adresses', (more) => new Director({ interfaces: [{ device, ...more }] }), { adresses: [] }],
+    ['schedular', (more) => director.addService(tcp(81), more), { schedular: 'rr' }],
+    ['schedular', (more) => director.editService(tcp(), more), { schedular: 'rr' }],
+    ['wieght', (more) => director.addDestination(tcp(), { address: rs(11) }, more), { wieght: 0 }],
+    ['tunnel.typ', (more) => director.addDestination(tcp(), { address: rs(11) }, { tunnel: more }), { typ: 'gue' }],
+    ['dport', (more) => director.marks.add({ mark: 1, ...more }), { dport: 80 }],
+    ['fin', (more) => director.setTimeouts(more), { fin: 60 }],
+    ['syncid', (more) => director.startDaemon({ role: 'master', ...more }), { syncid: 3 }],
+  ];
+  for (const [option, call, options] of misspelt) {
+    t.like(
+      t.throws(() => call(options)),
+      { code: 'ERR_INVALID_OPTION', option, value: Object.values(options)[0] },
+    );
+  }
+  t.is(director.services().length, 1);
+  t.deepEqual(director.service(tcp()).destinations, []);
+});
+
+test('what a listing gives can be used as a key', (t) => {
+  const { director } = new Lab();
+  director.addService(tcp(), { scheduler: 'rr' });
+  director.addService({ fwmark: 7, family: 6 });
+  director.addDestination(tcp(), { address: rs(11) });
+  for (const service of director.services()) {
+    t.deepEqual(director.service(service), service);
+    for (const destination of service.destinations) director.deleteDestination(service, destination);
+    director.deleteService(service);
+  }
+  t.deepEqual(director.services(), []);
+});
