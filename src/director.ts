@@ -553,6 +553,8 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
 
   /** Ends what was over before this moment, so that it is not listed or counted. */
   #settle(): void {
+    // A listener that lists within a burst must not end the connection of the packet at hand.
+    if (this.#polling) return;
     this.#dropRemoved(this.#tick());
     this.#connections4.settle(this.#tick());
     this.#connections6.settle(this.#tick());
