@@ -246,9 +246,10 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
       throw error;
     }
     this.#state = 'running';
-    this.#nextSecondMs = SECOND_MS;
-    this.#nextEstimateMs = ESTIMATE_PERIOD_MS;
-    this.#nextTrashMs = TRASH_PERIOD_MS;
+    const elapsedMs = this.#elapsedMs();
+    this.#nextSecondMs = elapsedMs + SECOND_MS;
+    this.#nextEstimateMs = elapsedMs + ESTIMATE_PERIOD_MS;
+    this.#nextTrashMs = elapsedMs + TRASH_PERIOD_MS;
     this.#stopTimer = this.#clock.every(TIMER_PERIOD_MS, () => this.#advance());
     return this;
   }
@@ -341,7 +342,7 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     }
     this.#dropRemoved(tick);
     if (everySecond) {
-      this.#nextSecondMs += SECOND_MS;
+      this.#nextSecondMs = following(this.#nextSecondMs, SECOND_MS, elapsedMs);
       this.#host.neighbours.advance(tick);
       this.#reassembly.advance(tick, (fragment) => tellSenderOf(this.#pipeline, fragment, tellReassemblyTimeout));
       this.#registry.tick();
@@ -349,11 +350,11 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
       this.#updateDefence();
     }
     if (elapsedMs >= this.#nextEstimateMs) {
-      this.#nextEstimateMs += ESTIMATE_PERIOD_MS;
+      this.#nextEstimateMs = following(this.#nextEstimateMs, ESTIMATE_PERIOD_MS, elapsedMs);
       if (this.#sysctlValues.run_estimation !== 0) this.#estimate();
     }
     if (elapsedMs >= this.#nextTrashMs) {
-      this.#nextTrashMs += TRASH_PERIOD_MS;
+      this.#nextTrashMs = following(this.#nextTrashMs, TRASH_PERIOD_MS, elapsedMs);
       this.#registry.emptyTrash(elapsedMs);
     }
     this.#wire.flush();
@@ -682,4 +683,9 @@ export class Director extends EventEmitter<DirectorEvents> implements Control {
     this.#thrown = null;
     throw thrown.error;
   }
+}
+
+/** When something periodic is due again; what a stalled program has missed is left out. */
+function following(dueMs: number, periodMs: number, nowMs: number): number {
+  return Math.max(dueMs + periodMs, nowMs + periodMs / 2);
 }

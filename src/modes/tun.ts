@@ -18,6 +18,8 @@ import { PASS, passes, sendLimit } from './outgoing.ts';
 
 /** A way that carries less than this is of no use (RFC 791 3.2, RFC 8200 5). */
 const MIN_MTU4 = 68;
+/** What an IP header can say of its packet's length. */
+const MAX_PACKET = 65535;
 const GUE_HEADER = 4;
 const GRE_HEADER = 4;
 const GRE_CHECKSUM = 4;
@@ -70,6 +72,7 @@ export function transmitTunnel(dp: Datapath, destination: Destination, hop: Hop)
   const inner = packet.ip;
   const outer = inner - shim - header;
   const length = packet.length + shim + header;
+  if (length > MAX_PACKET) return V.TOO_BIG;
   const tos = outerTos(inner4 ? ipv4.tos(view, inner) : ipv6.trafficClass(view, inner));
   const hops = inner4 ? ipv4.ttl(view, inner) : ipv6.hopLimit(view, inner);
   const protocol = outerProtocol(destination.tunnelType, inner4);
