@@ -53,6 +53,11 @@ export interface Datapath {
    * @returns false when it must not be sent.
    */
   localOut(ip: number, family: Family): boolean;
+  /**
+   * The director's own packet of `length` bytes at `ip`, in the pool's largest slot, cannot be delivered: its neighbour
+   * does not answer.
+   */
+  loseOwn(ip: number, length: number): void;
 }
 
 export function connectionsOf(dp: Datapath, family: Family): Connections {

@@ -36,6 +36,7 @@ import { lookupOutRelated6, receiveOwn6, receiveRelated6, respondRelated6 } from
 import { restoreSource, rewriteReply } from './modes/nat.ts';
 import { PASS, sendLimit } from './modes/outgoing.ts';
 import { transmit } from './modes/transmit.ts';
+import { loseTunnelPacket } from './modes/tunnel-errors.ts';
 import { ARP_LENGTH } from './packet/arp.ts';
 import { DST, dissectIpv4, dissectIpv6, hasPortNumbers, Packet, SRC } from './packet/dissect.ts';
 import * as ethernet from './packet/ethernet.ts';
@@ -538,6 +539,11 @@ export class Pipeline implements Datapath {
     const state = rows[row + META] >>> 24;
     const isTracked = (rows[row + FLAGS] & TRACKED) !== 0 && state !== TCP_TIME_WAIT && state !== TCP_CLOSE;
     return isTracked ? V.SERVER_GONE : ANEW;
+  }
+
+  loseOwn(ip: number, length: number): void {
+    const isTunnel = this.packet.family === 4 && this.registry.isActive(4);
+    if (isTunnel) loseTunnelPacket(this, this.connections4, ip, length);
   }
 
   localOut(ip: number, family: Family): boolean {

@@ -30,14 +30,19 @@ export function neighbourActions(datapath: () => Datapath): NeighbourActions {
   };
 }
 
-/** Makes a packet that was kept the one at hand again and tells its sender, unless that is the director itself. */
+/**
+ * Makes a packet that was kept the one at hand again and tells its sender. The director itself only wants to know of its
+ * tunnel packets.
+ */
 export function tellSenderOf(dp: Datapath, kept: Uint8Array, tell: (dp: Datapath) => void): void {
   const { packet, host, wire, view } = dp;
   const at = wire.pool.jumbo;
   wire.pool.memory.set(kept, at);
   packet.toHost = true;
   const dissect = kept[0] >>> 4 === 4 ? dissectIpv4 : dissectIpv6;
-  if (dissect(packet, view, at, kept.length) && !host.isOwn(packet.family, packet.address, SRC)) tell(dp);
+  if (!dissect(packet, view, at, kept.length)) return;
+  if (host.isOwn(packet.family, packet.address, SRC)) dp.loseOwn(at, kept.length);
+  else tell(dp);
 }
 
 /** Reads the source address of an IP packet of either family. */

@@ -75,6 +75,21 @@ export function receiveTunnelError(dp: Datapath, connections: Connections, messa
 }
 
 const MIN_MTU = 68;
+/** As much of a packet as an ICMP error quotes. */
+const QUOTED = 576 - ipv4.IPV4_HEADER - icmp.ICMP_HEADER;
+
+/**
+ * The director's own packet at `ip` could not be handed to its neighbour. Linux tells itself so by ICMP, and takes that
+ * as it takes a router's word about a tunnel packet. There must be room for an ICMP header in front of the packet.
+ */
+export function loseTunnelPacket(dp: Datapath, connections: Connections, ip: number, length: number): void {
+  const { view } = dp;
+  const message = ip - icmp.ICMP_HEADER;
+  const end = ip + Math.min(length, QUOTED);
+  icmp.writeIcmpHeader(view, message, icmp.ICMP_DEST_UNREACH, icmp.UNREACH_HOST, 0);
+  icmp.setIcmpChecksum(view, message, checksum(view, message, end - message));
+  receiveTunnelError(dp, connections, message, end);
+}
 
 /** Where the packet in the tunnel begins, or {@link NO_TUNNEL}, {@link TUNNEL_UNKNOWN}. */
 function findOriginal(dp: Datapath, protocol: number, to: number, shim: number, end: number): number {
