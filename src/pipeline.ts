@@ -235,9 +235,11 @@ export class Pipeline implements Datapath {
     if (toGroup || toAll) return this.#passOver(V.NOT_WANTED);
     if (!isHostAddress(to)) return V.MARTIAN;
     if (!packet.toHost) return this.#passOver(V.NOT_WANTED);
-    if (!this.forwarding) return this.#passOver(V.NOT_FORWARDING);
+    const taken = this.marks.takes(packet);
+    if (!taken && !this.forwarding) return this.#passOver(V.NOT_FORWARDING);
     const options = this.#options4();
-    return options === OPTIONS_FINE ? this.#forward() : options;
+    if (options !== OPTIONS_FINE) return options;
+    return taken ? this.#localIn() : this.#forward();
   }
 
   #options4(): number {
@@ -258,6 +260,7 @@ export class Pipeline implements Datapath {
     if (toGroup) return this.#passOver(V.NOT_WANTED);
     if (host.isOwn(6, address, DST)) return this.#localIn();
     if (!packet.toHost) return this.#passOver(V.NOT_WANTED);
+    if (this.marks.takes(packet)) return this.#localIn();
     return this.forwarding ? this.#forward() : this.#passOver(V.NOT_FORWARDING);
   }
 

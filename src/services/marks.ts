@@ -17,6 +17,11 @@ export interface MarkRule {
   readonly destinationPort?: number | readonly [number, number];
   /** 0 .. 4294967295; the last rule that fits decides. */
   readonly mark: number;
+  /**
+   * Whether such packets are taken as the director's own wherever they are going, so that a firewall-mark service can
+   * balance what is for others: a transparent cache, say. On Linux a policy route to `local` does this. Default false.
+   */
+  readonly local?: boolean;
 }
 
 interface Rule {
@@ -27,9 +32,10 @@ interface Rule {
   readonly sourcePorts: readonly [number, number];
   readonly destinationPorts: readonly [number, number];
   readonly mark: number;
+  readonly local: boolean;
 }
 
-const RULE_OPTIONS = ['protocol', 'source', 'destination', 'sourcePort', 'destinationPort', 'mark'];
+const RULE_OPTIONS = ['protocol', 'source', 'destination', 'sourcePort', 'destinationPort', 'mark', 'local'];
 const ALL_PORTS: readonly [number, number] = [0, 65535];
 
 function isPort(value: unknown): boolean {
@@ -47,6 +53,8 @@ function ports(option: string, given: MarkRule['sourcePort']): readonly [number,
 
 export class FirewallMarks {
   readonly #rules: Rule[] = [];
+  /** Whether any rule is `local`: only then are packets for others worth a look. */
+  #takesAny = false;
 
   /** @throws DirectorError ERR_INVALID_OPTION */
   add(rule: MarkRule): void {
@@ -57,6 +65,8 @@ export class FirewallMarks {
       throw invalidOption('destination', rule.destination, 'of the same family as source');
     }
     if (rule.mark === undefined) throw invalidOption('mark', rule.mark, 'an integer from 0 to 4294967295');
+    const local = rule.local ?? false;
+    if (typeof local !== 'boolean') throw invalidOption('local', local, 'a boolean');
     this.#rules.push({
       family: (source ?? destination)?.family ?? 0,
       protocol: choice('protocol', rule.protocol, PROTOCOLS, 0),
@@ -65,18 +75,29 @@ export class FirewallMarks {
       sourcePorts: ports('sourcePort', rule.sourcePort),
       destinationPorts: ports('destinationPort', rule.destinationPort),
       mark: integer('mark', rule.mark, 0, 2 ** 32 - 1, 0) | 0,
+      local,
     });
+    this.#takesAny ||= local;
   }
 
   clear(): void {
     this.#rules.length = 0;
+    this.#takesAny = false;
   }
 
   /** The mark that a packet carries; 0 for none. */
   of(packet: Packet): number {
-    let mark = 0;
-    for (let i = 0; i < this.#rules.length; i++) if (fits(this.#rules[i], packet)) mark = this.#rules[i].mark;
-    return mark;
+    return this.#ruleFor(packet)?.mark ?? 0;
+  }
+
+  /** Whether a packet for another host is taken as the director's own. */
+  takes(packet: Packet): boolean {
+    return this.#takesAny && this.#ruleFor(packet)?.local === true;
+  }
+
+  #ruleFor(packet: Packet): Rule | null {
+    for (let i = this.#rules.length - 1; i >= 0; i--) if (fits(this.#rules[i], packet)) return this.#rules[i];
+    return null;
   }
 }
 
