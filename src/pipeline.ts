@@ -64,19 +64,20 @@ const PASSING = 1;
 const ANEW = -2;
 
 /** The parts that the frame path works with. */
-export interface PipelineParts {
-  readonly wire: Wire;
-  readonly host: Host;
-  readonly reassembly: Reassembly;
-  readonly icmpLimit: IcmpLimit;
-  readonly registry: Registry;
-  readonly marks: FirewallMarks;
-  readonly connections4: Connections;
-  readonly connections6: Connections;
-  readonly sysctl: SysctlValues;
-  readonly defence: Defence;
-  readonly listener: DatapathListener;
-}
+export type PipelineParts = Pick<
+  Datapath,
+  | 'wire'
+  | 'host'
+  | 'reassembly'
+  | 'icmpLimit'
+  | 'registry'
+  | 'marks'
+  | 'connections4'
+  | 'connections6'
+  | 'sysctl'
+  | 'defence'
+  | 'listener'
+>;
 
 /** Takes frames that are not for a service; see `Director.onPassed`. */
 export type PassedHandler = (frame: Uint8Array, interfaceName: string) => void;

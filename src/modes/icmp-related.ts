@@ -116,18 +116,41 @@ export function receiveRelated4(dp: Datapath, connections: Connections, scheduli
     row = scheduling.row;
     made = true;
   }
-  const verdict = sendRelated4(dp, connections, row, message, end);
+  const verdict = sendRelated4(dp, connections, row);
   if (made) connections.finish(row, dp.tick);
   return verdict;
 }
 
-function sendRelated4(dp: Datapath, connections: Connections, row: number, message: number, end: number): number {
+function sendRelated4(dp: Datapath, connections: Connections, row: number): number {
+  const { packet, view } = dp;
+  const message = packet.ip + packet.headerLength;
+  if (checksum(view, message, packet.length - packet.headerLength) !== 0) return V.BAD_CHECKSUM;
+  return sendToServer(dp, connections, row, rewriteRequest4);
+}
+
+/** Gives an error, and the packet in it, the server's address and port. */
+function rewriteRequest4(dp: Datapath, rows: Int32Array, serverAt: number, port: number): void {
   const { packet, inner, view } = dp;
+  ipv4.setDestination(view, packet.ip, rows[serverAt]);
+  ipv4.setSource(view, inner.ip, rows[serverAt]);
+  view.setUint16(inner.ip + inner.headerLength, port);
+  mendHeaders(dp, packet.ip, packet.headerLength, packet.length);
+}
+
+/**
+ * Sends a client's error, of either family, to its connection's server by the connection's forward method.
+ * @param rewrite for NAT: gives the error at hand the server's address, at `rows[serverAt]`, and port.
+ */
+export function sendToServer(
+  dp: Datapath,
+  connections: Connections,
+  row: number,
+  rewrite: (dp: Datapath, rows: Int32Array, serverAt: number, port: number) => void,
+): number {
   const { table } = connections;
   const { rows } = table;
-  if (checksum(view, message, end - message) !== 0) return V.BAD_CHECKSUM;
   const destination = connections.destinationOf(row);
-  countIn(dp, destination, packet.length);
+  countIn(dp, destination, dp.packet.length);
   if ((rows[row + FLAGS] & FWD_MASK) !== MASQ) {
     const verdict = transmit(dp, connections, row);
     connections.countPacket(row);
@@ -139,11 +162,7 @@ function sendRelated4(dp: Datapath, connections: Connections, row: number, messa
     const verdict = passes(dp, hop.mtu, true);
     if (verdict !== PASS) return verdict;
   }
-  const server = rows[row + table.daddr];
-  ipv4.setDestination(view, packet.ip, server);
-  ipv4.setSource(view, inner.ip, server);
-  view.setUint16(inner.ip + inner.headerLength, rows[row + META] & 0xffff);
-  mendHeaders(dp, packet.ip, packet.headerLength, packet.length);
+  rewrite(dp, rows, row + table.daddr, rows[row + META] & 0xffff);
   return hop.neighbour === null ? V.LOCAL : sendPacket(dp, hop, V.RELATED);
 }
 

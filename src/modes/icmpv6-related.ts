@@ -4,8 +4,8 @@
  */
 import type { Connections } from '../conntrack/connections.ts';
 import { MASQ } from '../conntrack/forward-method.ts';
-import { FLAGS, FWD_MASK, META, PORTS } from '../conntrack/layout.ts';
-import { countIn, countOut, type Datapath } from '../datapath.ts';
+import { FLAGS, FWD_MASK, PORTS } from '../conntrack/layout.ts';
+import { countOut, type Datapath } from '../datapath.ts';
 import { checksum, fold, pseudoSum6 } from '../packet/checksum.ts';
 import { DST, dissectIpv6, hasPortNumbers, type Packet, readIpv6, SRC } from '../packet/dissect.ts';
 import * as icmpv6 from '../packet/icmpv6.ts';
@@ -13,9 +13,8 @@ import { OFFSET_MASK, PROTO_ICMPV6, PROTO_TCP } from '../packet/ipv4.ts';
 import * as ipv6 from '../packet/ipv6.ts';
 import { NOT_OURS, SCHEDULED, type Scheduling } from '../services/schedule.ts';
 import { V } from '../verdicts.ts';
-import { trackOwnReset } from './icmp-related.ts';
-import { hopOf, PASS, passes, sendPacket } from './outgoing.ts';
-import { transmit } from './transmit.ts';
+import { sendToServer, trackOwnReset } from './icmp-related.ts';
+import { PASS } from './outgoing.ts';
 
 /** Reads the packet that the error at `message` is about; false when there is none that IPVS balances. */
 function readInner6(inner: Packet, view: DataView, message: number, end: number): boolean {
@@ -79,33 +78,18 @@ export function receiveRelated6(dp: Datapath, connections: Connections, scheduli
     row = scheduling.row;
     made = true;
   }
-  const verdict = sendRelated6(dp, connections, row);
+  const verdict = sendToServer(dp, connections, row, rewriteRequest6);
   if (made) connections.finish(row, dp.tick);
   return verdict;
 }
 
-function sendRelated6(dp: Datapath, connections: Connections, row: number): number {
+/** Gives an error, and the packet in it, the server's address and port. */
+function rewriteRequest6(dp: Datapath, rows: Int32Array, serverAt: number, port: number): void {
   const { packet, inner, view } = dp;
-  const { table } = connections;
-  const { rows } = table;
-  const destination = connections.destinationOf(row);
-  countIn(dp, destination, packet.length);
-  if ((rows[row + FLAGS] & FWD_MASK) !== MASQ) {
-    const verdict = transmit(dp, connections, row);
-    connections.countPacket(row);
-    return verdict;
-  }
-  const hop = hopOf(dp, connections, row, destination);
-  if (hop === null) return V.NO_ROUTE;
-  if (hop.neighbour !== null) {
-    const verdict = passes(dp, hop.mtu, true);
-    if (verdict !== PASS) return verdict;
-  }
-  ipv6.setDestination(view, packet.ip, rows, row + table.daddr);
-  ipv6.setSource(view, inner.ip, rows, row + table.daddr);
-  view.setUint16(inner.ip + inner.headerLength, rows[row + META] & 0xffff);
+  ipv6.setDestination(view, packet.ip, rows, serverAt);
+  ipv6.setSource(view, inner.ip, rows, serverAt);
+  view.setUint16(inner.ip + inner.headerLength, port);
   mendChecksum(dp);
-  return hop.neighbour === null ? V.LOCAL : sendPacket(dp, hop, V.RELATED);
 }
 
 /**
