@@ -139,6 +139,7 @@ export class Pipeline implements Datapath {
       offsets: pool.receiveOffsets,
       lengths: new Int32Array(BURST),
       partial: new Int32Array(BURST),
+      segments: new Int32Array(BURST),
       room: pool.room,
       count: BURST,
     };

@@ -24,6 +24,7 @@ export class Decapsulator {
       offsets: new Int32Array(BURST),
       lengths: new Int32Array(BURST),
       partial: new Int32Array(BURST),
+      segments: new Int32Array(BURST),
       room: ROOM,
       count: 0,
     };

@@ -15,11 +15,17 @@ export interface FrameBatch {
   /** How long each frame is, in bytes, without a frame check sequence. */
   readonly lengths: Int32Array;
   /**
-   * Transmitting, only for a device with `checksumOffload`: for a frame whose checksum the device must complete, where
-   * the bytes to be summed begin (upper 16 bits) and where the checksum field is (lower 16), counted from the frame's
-   * first byte; the field holds what is to be added (the pseudo header's sum). 0 for all other frames.
+   * Both ways, only for a device with `checksumOffload`: for a frame whose checksum is not complete, where the bytes to be
+   * summed begin (upper 16 bits) and where the checksum field is (lower 16), counted from the frame's first byte; the
+   * field holds what is to be added (the pseudo header's sum). 0 for all other frames.
    */
   readonly partial: Int32Array;
+  /**
+   * Both ways, only for a device with `segmentation`: for a frame that stands for several segments, which kind (upper 16
+   * bits, one of packet/offload.ts) and how many bytes of payload each carries (lower 16). Its checksum is not complete
+   * either. 0 for all other frames.
+   */
+  readonly segments: Int32Array;
   /** How many bytes there are room for at each offset (receiving). */
   readonly room: number;
   /** How many entries are frames (transmitting), or may be filled (receiving). */
@@ -35,8 +41,18 @@ export interface Device {
   /** The largest IP packet that fits in a frame, in bytes. */
   readonly mtu: number;
 
-  /** Whether the device completes checksums that the director leaves to it ({@link FrameBatch.partial}). Default false. */
+  /**
+   * Whether the device completes checksums that the director leaves to it, and may hand over frames whose checksum is not
+   * complete ({@link FrameBatch.partial}). Default false.
+   */
   readonly checksumOffload?: boolean;
+  /**
+   * The kinds of frames, as bits of packet/offload.ts, that the device cuts into segments by itself, and may hand over
+   * uncut ({@link FrameBatch.segments}). Default 0.
+   */
+  readonly segmentation?: number;
+  /** The longest frame that it may hand over, in bytes: more than the MTU allows with `segmentation`. Default: by the MTU. */
+  readonly largestFrame?: number;
 
   /**
    * Called once when a director takes the device. From now on the device calls `wake` whenever there may be something

@@ -142,6 +142,7 @@ export class FaultDevice implements Device {
       offsets: Int32Array.from({ length: BURST }, (_, i) => i * frameBytes),
       lengths: new Int32Array(BURST),
       partial: new Int32Array(BURST),
+      segments: new Int32Array(BURST),
       room: frameBytes,
       count: BURST,
     };

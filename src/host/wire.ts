@@ -44,6 +44,7 @@ export class Wire {
         offsets: new Int32Array(QUEUE),
         lengths: new Int32Array(QUEUE),
         partial: new Int32Array(QUEUE),
+        segments: new Int32Array(QUEUE),
         room: 0,
         count: 0,
       },

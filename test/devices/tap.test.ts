@@ -241,6 +241,7 @@ test('drops and counts what is too long for the room, also in the last bytes of 
     offsets: new Int32Array(1),
     lengths: new Int32Array(1),
     partial: new Int32Array(1),
+    segments: new Int32Array(1),
     room: 100,
     count: 1,
   };

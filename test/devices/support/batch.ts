@@ -12,6 +12,7 @@ export function makeBatch(count: number, room = 1600): FrameBatch {
     offsets: Int32Array.from({ length: count }, (_, i) => GAP + i * stride),
     lengths: new Int32Array(count),
     partial: new Int32Array(count),
+    segments: new Int32Array(count),
     room,
     count,
   };
