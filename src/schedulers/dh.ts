@@ -1,6 +1,7 @@
 import type { Destination } from '../services/destination.ts';
 import { isEligible } from './eligible.ts';
 import { foldAddress, hash32 } from './hash32.ts';
+import { compare, countOf, ownerText, type Reasoning } from './reasoning.ts';
 import type { ScheduledPacket, ScheduledService, Scheduler, SchedulerFactory } from './scheduler.ts';
 
 const TABLE_BITS = 8;
@@ -21,6 +22,16 @@ class DestinationHashing implements Scheduler {
     if (table.length === 0) return null;
     const destination = table[hash32(foldAddress(this.#service.family, packet.destination), TABLE_BITS)];
     return isEligible(destination) ? destination : null;
+  }
+
+  explain(packet: ScheduledPacket): Reasoning {
+    const table = this.#table;
+    const bucket = hash32(foldAddress(this.#service.family, packet.destination), TABLE_BITS);
+    return {
+      choice: this.schedule(packet),
+      rule: `the hash of the destination address is bucket ${bucket} of ${TABLE_SIZE}${ownerText(table[bucket], false)}`,
+      compared: compare(this.#service.destinations, (one) => `${countOf(table, one)} buckets`),
+    };
   }
 
   added(): void {

@@ -1,4 +1,5 @@
 import type { Destination } from '../services/destination.ts';
+import { compare } from './reasoning.ts';
 import type { SchedulerFactory } from './scheduler.ts';
 
 function highestWeight(destinations: readonly Destination[]): Destination | null {
@@ -20,5 +21,12 @@ function highestWeight(destinations: readonly Destination[]): Destination | null
  */
 export const fo: SchedulerFactory = {
   name: 'fo',
-  create: ({ destinations }) => ({ schedule: () => highestWeight(destinations) }),
+  create: ({ destinations }) => ({
+    schedule: () => highestWeight(destinations),
+    explain: () => ({
+      choice: highestWeight(destinations),
+      rule: 'the highest weight; the newest of equals',
+      compared: compare(destinations, ({ weight }) => `weight ${weight}`),
+    }),
+  }),
 };

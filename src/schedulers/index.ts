@@ -15,6 +15,7 @@ import { twos } from './twos.ts';
 import { wlc } from './wlc.ts';
 import { wrr } from './wrr.ts';
 
+export type { Comparison, Reasoning } from './reasoning.ts';
 export type {
   ScheduledPacket,
   ScheduledService,

@@ -1,6 +1,7 @@
 import { type Destination, overhead } from '../services/destination.ts';
 import { AddressCache } from './address-cache.ts';
 import { isSwamped } from './locality.ts';
+import { compare, nameOf, overheadText, perWeight, type Reasoning } from './reasoning.ts';
 import type { ScheduledPacket, ScheduledService, Scheduler, SchedulerContext, SchedulerFactory } from './scheduler.ts';
 import { leastLoaded } from './weights.ts';
 
@@ -20,14 +21,33 @@ class LocalityBasedLeastConnections implements Scheduler {
     const entry = this.#cache.find(packet.destination);
     if (entry !== null) {
       entry.lastUsedMs = nowMs;
-      const cached = entry.value;
-      if (cached.available && cached.weight > 0 && !isSwamped(cached, this.#destinations)) return cached;
+      if (this.#serves(entry.value)) return entry.value;
     }
     const destination = leastLoaded(this.#destinations, overhead);
     if (destination === null) return null;
     if (entry === null) this.#cache.add(packet.destination, destination, nowMs);
     else entry.value = destination;
     return destination;
+  }
+
+  #serves(cached: Destination): boolean {
+    return cached.available && cached.weight > 0 && !isSwamped(cached, this.#destinations);
+  }
+
+  explain(packet: ScheduledPacket): Reasoning {
+    const entry = this.#cache.find(packet.destination);
+    const kept = entry !== null && this.#serves(entry.value);
+    const rule =
+      entry === null
+        ? 'the destination address is new, so it goes to the least overhead for its weight'
+        : kept
+          ? `the destination address stays with ${nameOf(entry.value)}, which is not swamped`
+          : `${nameOf(entry.value)} had the destination address but cannot keep it, so it goes to the least overhead for its weight`;
+    return {
+      choice: kept ? entry.value : leastLoaded(this.#destinations, overhead),
+      rule,
+      compared: compare(this.#destinations, (one) => perWeight(overheadText(one), overhead(one), one.weight)),
+    };
   }
 
   tick(): void {

@@ -1,6 +1,7 @@
 import { type Destination, overhead } from '../services/destination.ts';
 import { AddressCache } from './address-cache.ts';
 import { isSwamped } from './locality.ts';
+import { compare, nameOf, overheadText, perWeight, type Reasoning } from './reasoning.ts';
 import type { ScheduledPacket, ScheduledService, Scheduler, SchedulerContext, SchedulerFactory } from './scheduler.ts';
 import { exceeds, leastLoaded } from './weights.ts';
 
@@ -58,6 +59,23 @@ class LocalityBasedLeastConnectionsWithReplication implements Scheduler {
     if (entry === null) this.#cache.add(packet.destination, { members: [destination], modifiedMs: nowMs }, nowMs);
     else this.#join(entry.value, destination, nowMs);
     return destination;
+  }
+
+  explain(packet: ScheduledPacket): Reasoning {
+    const entry = this.#cache.find(packet.destination);
+    const member = entry === null ? null : leastOf(entry.value);
+    const kept = member !== null && !isSwamped(member, this.#destinations);
+    const rule =
+      entry === null
+        ? 'the destination address is new, so it goes to the least overhead for its weight'
+        : kept
+          ? `of the ${entry.value.members.length} that serve the destination address ${nameOf(member)} has the least overhead for its weight, and is not swamped`
+          : 'none of those that serve the destination address can take more, so the least overhead for its weight joins them';
+    return {
+      choice: kept ? member : leastLoaded(this.#destinations, overhead),
+      rule,
+      compared: compare(this.#destinations, (one) => perWeight(overheadText(one), overhead(one), one.weight)),
+    };
   }
 
   tick(): void {

@@ -1,5 +1,6 @@
 import { type Destination, overhead } from '../services/destination.ts';
 import { isEligible } from './eligible.ts';
+import { compare, overheadText } from './reasoning.ts';
 import type { SchedulerFactory } from './scheduler.ts';
 
 function leastConnections(destinations: readonly Destination[]): Destination | null {
@@ -23,5 +24,12 @@ function leastConnections(destinations: readonly Destination[]): Destination | n
  */
 export const lc: SchedulerFactory = {
   name: 'lc',
-  create: ({ destinations }) => ({ schedule: () => leastConnections(destinations) }),
+  create: ({ destinations }) => ({
+    schedule: () => leastConnections(destinations),
+    explain: () => ({
+      choice: leastConnections(destinations),
+      rule: 'the least overhead, 256 for an active connection and 1 for an inactive one; the newest of equals',
+      compared: compare(destinations, overheadText),
+    }),
+  }),
 };

@@ -1,8 +1,9 @@
 import type { Destination } from '../services/destination.ts';
-import { SVC_SCHED1 } from '../services/service.ts';
+import { SVC_SCHED1, SVC_SCHED2 } from '../services/service.ts';
 import { clientKey } from './client-key.ts';
 import { isEligible } from './eligible.ts';
 import { foldAddress } from './hash32.ts';
+import { compare, countOf, ownerText, type Reasoning } from './reasoning.ts';
 import type { ScheduledPacket, ScheduledService, Scheduler, SchedulerFactory } from './scheduler.ts';
 import { SipHash13 } from './siphash.ts';
 import { gcd } from './weights.ts';
@@ -43,6 +44,17 @@ class MaglevHashing implements Scheduler {
     const destination = table[slot];
     if (isEligible(destination)) return destination;
     return (this.#service.flags & SVC_SCHED1) === 0 ? null : this.#fallback(key, slot);
+  }
+
+  explain(packet: ScheduledPacket): Reasoning {
+    const table = this.#table;
+    const slot = OFFSET_HASH.hash(clientKey(this.#service, packet), 4) % TABLE_SIZE;
+    const what = (this.#service.flags & SVC_SCHED2) === 0 ? "the client's address" : "the client's address and port";
+    return {
+      choice: this.schedule(packet),
+      rule: `the hash of ${what} is slot ${slot} of ${TABLE_SIZE}${ownerText(table[slot], (this.#service.flags & SVC_SCHED1) !== 0)}`,
+      compared: compare(this.#service.destinations, (one) => `${countOf(table, one)} slots`),
+    };
   }
 
   added(): void {

@@ -1,6 +1,7 @@
 import type { Destination } from '../services/destination.ts';
 import { isEligible } from './eligible.ts';
-import { expectedDelay } from './expected-delay.ts';
+import { delayText, expectedDelay } from './expected-delay.ts';
+import { compare } from './reasoning.ts';
 import type { SchedulerFactory } from './scheduler.ts';
 import { leastLoaded } from './weights.ts';
 
@@ -18,5 +19,14 @@ function neverQueue(destinations: readonly Destination[]): Destination | null {
  */
 export const nq: SchedulerFactory = {
   name: 'nq',
-  create: ({ destinations }) => ({ schedule: () => neverQueue(destinations) }),
+  create: ({ destinations }) => ({
+    schedule: () => neverQueue(destinations),
+    explain: () => ({
+      choice: neverQueue(destinations),
+      rule: 'the first without active connections, else the shortest expected delay; the newest of equals',
+      compared: compare(destinations, (destination) =>
+        destination.activeConns === 0 ? 'no active connections' : delayText(destination),
+      ),
+    }),
+  }),
 };

@@ -1,4 +1,5 @@
 import type { Destination } from '../services/destination.ts';
+import { compare } from './reasoning.ts';
 import type { SchedulerFactory } from './scheduler.ts';
 
 function highestNotFull(destinations: readonly Destination[]): Destination | null {
@@ -21,5 +22,16 @@ function highestNotFull(destinations: readonly Destination[]): Destination | nul
  */
 export const ovf: SchedulerFactory = {
   name: 'ovf',
-  create: ({ destinations }) => ({ schedule: () => highestNotFull(destinations) }),
+  create: ({ destinations }) => ({
+    schedule: () => highestNotFull(destinations),
+    explain: () => ({
+      choice: highestNotFull(destinations),
+      rule: 'the highest weight among those with no more active connections than weight; the newest of equals',
+      compared: compare(destinations, ({ weight, activeConns }) =>
+        activeConns > weight
+          ? `weight ${weight}, full with ${activeConns} active`
+          : `weight ${weight}, ${activeConns} active`,
+      ),
+    }),
+  }),
 };

@@ -1,5 +1,6 @@
 import type { Destination } from '../services/destination.ts';
 import { isEligible } from './eligible.ts';
+import { compare, nameOf, type Reasoning } from './reasoning.ts';
 import type { ScheduledService, Scheduler, SchedulerFactory } from './scheduler.ts';
 
 /** Before the first destination of the list. */
@@ -27,6 +28,23 @@ class RoundRobin implements Scheduler {
       }
     }
     return null;
+  }
+
+  explain(): Reasoning {
+    const last = this.#last;
+    const choice = this.schedule();
+    this.#last = last;
+    const destinations = this.#destinations;
+    const after =
+      last === HEAD ? 'from the head of the list' : `after ${nameOf(destinations[last])}, which was chosen last`;
+    return {
+      choice,
+      rule: `the next in turn ${after}`,
+      compared: compare(
+        [...destinations.slice(last + 1), ...destinations.slice(0, last + 1)],
+        (_, turn) => `number ${turn + 1} in turn`,
+      ),
+    };
   }
 
   added(destination: Destination): void {

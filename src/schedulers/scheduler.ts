@@ -1,5 +1,6 @@
 import type { Family, Words } from '../address.ts';
 import type { Destination } from '../services/destination.ts';
+import type { Reasoning } from './reasoning.ts';
 
 /**
  * What a scheduler may know of the packet that opens a connection. The director reuses one such object: it is valid
@@ -66,6 +67,8 @@ export interface Scheduler {
   updated?(destination: Destination): void;
   /** About every second: drop what has become old. */
   tick?(): void;
+  /** What {@link schedule} would choose for this packet now, and why; changes nothing. For `explain`. */
+  explain?(packet: ScheduledPacket): Reasoning;
 }
 
 /** Makes one {@link Scheduler} per service. `name` is what `-s` takes: at most 15 characters. */

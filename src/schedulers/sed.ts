@@ -1,4 +1,5 @@
-import { expectedDelay } from './expected-delay.ts';
+import { delayText, expectedDelay } from './expected-delay.ts';
+import { compare } from './reasoning.ts';
 import type { SchedulerFactory } from './scheduler.ts';
 import { leastLoaded } from './weights.ts';
 
@@ -8,5 +9,12 @@ import { leastLoaded } from './weights.ts';
  */
 export const sed: SchedulerFactory = {
   name: 'sed',
-  create: ({ destinations }) => ({ schedule: () => leastLoaded(destinations, expectedDelay) }),
+  create: ({ destinations }) => ({
+    schedule: () => leastLoaded(destinations, expectedDelay),
+    explain: () => ({
+      choice: leastLoaded(destinations, expectedDelay),
+      rule: 'the shortest expected delay; the newest of equals',
+      compared: compare(destinations, delayText),
+    }),
+  }),
 };

@@ -1,8 +1,9 @@
 import type { Destination } from '../services/destination.ts';
-import { SVC_SCHED1 } from '../services/service.ts';
+import { SVC_SCHED1, SVC_SCHED2 } from '../services/service.ts';
 import { clientKey } from './client-key.ts';
 import { isEligible } from './eligible.ts';
 import { hash32 } from './hash32.ts';
+import { compare, countOf, ownerText, type Reasoning } from './reasoning.ts';
 import type { ScheduledPacket, ScheduledService, Scheduler, SchedulerFactory } from './scheduler.ts';
 
 const TABLE_BITS = 8;
@@ -26,6 +27,17 @@ class SourceHashing implements Scheduler {
     const destination = table[hash];
     if (isEligible(destination)) return destination;
     return (this.#service.flags & SVC_SCHED1) === 0 ? null : this.#fallback(hash);
+  }
+
+  explain(packet: ScheduledPacket): Reasoning {
+    const table = this.#table;
+    const bucket = hash32(clientKey(this.#service, packet), TABLE_BITS);
+    const what = (this.#service.flags & SVC_SCHED2) === 0 ? "the client's address" : "the client's address and port";
+    return {
+      choice: this.schedule(packet),
+      rule: `the hash of ${what} is bucket ${bucket} of ${TABLE_SIZE}${ownerText(table[bucket], (this.#service.flags & SVC_SCHED1) !== 0)}`,
+      compared: compare(this.#service.destinations, (one) => `${countOf(table, one)} buckets`),
+    };
   }
 
   added(): void {

@@ -1,5 +1,6 @@
 import { type Destination, overhead } from '../services/destination.ts';
 import { isEligible } from './eligible.ts';
+import { compare, overheadText, perWeight } from './reasoning.ts';
 import type { SchedulerContext, SchedulerFactory } from './scheduler.ts';
 import { exceeds } from './weights.ts';
 
@@ -41,5 +42,14 @@ function betterOfTwo(destinations: readonly Destination[], context: SchedulerCon
  */
 export const twos: SchedulerFactory = {
   name: 'twos',
-  create: ({ destinations }, context) => ({ schedule: () => betterOfTwo(destinations, context) }),
+  create: ({ destinations }, context) => ({
+    schedule: () => betterOfTwo(destinations, context),
+    explain: () => ({
+      choice: destinations.some(isEligible) ? undefined : null,
+      rule: `two are drawn at random by weight (of ${totalWeight(destinations)} in all), and the one with the less overhead for its weight is taken`,
+      compared: compare(destinations, (destination) =>
+        perWeight(overheadText(destination), overhead(destination), destination.weight),
+      ),
+    }),
+  }),
 };

@@ -1,4 +1,5 @@
 import { overhead } from '../services/destination.ts';
+import { compare, overheadText, perWeight } from './reasoning.ts';
 import type { SchedulerFactory } from './scheduler.ts';
 import { leastLoaded } from './weights.ts';
 
@@ -8,5 +9,14 @@ import { leastLoaded } from './weights.ts';
  */
 export const wlc: SchedulerFactory = {
   name: 'wlc',
-  create: ({ destinations }) => ({ schedule: () => leastLoaded(destinations, overhead) }),
+  create: ({ destinations }) => ({
+    schedule: () => leastLoaded(destinations, overhead),
+    explain: () => ({
+      choice: leastLoaded(destinations, overhead),
+      rule: 'the least overhead for its weight; the newest of equals',
+      compared: compare(destinations, (destination) =>
+        perWeight(overheadText(destination), overhead(destination), destination.weight),
+      ),
+    }),
+  }),
 };

@@ -1,4 +1,5 @@
 import type { Destination } from '../services/destination.ts';
+import { compare, nameOf, type Reasoning } from './reasoning.ts';
 import type { ScheduledService, Scheduler, SchedulerFactory } from './scheduler.ts';
 import { gcd } from './weights.ts';
 
@@ -58,6 +59,22 @@ class WeightedRoundRobin implements Scheduler {
       if (lastPass && restarted) stop = start;
       index = HEAD;
     }
+  }
+
+  explain(): Reasoning {
+    const last = this.#last;
+    const threshold = this.#threshold;
+    const choice = this.schedule();
+    const reached = this.#threshold;
+    this.#last = last;
+    this.#threshold = threshold;
+    const destinations = this.#destinations;
+    const after = last === HEAD ? 'the head of the list' : `${nameOf(destinations[last])}, which was chosen last`;
+    return {
+      choice,
+      rule: `the next after ${after}, that weighs at least the threshold of the present pass, ${reached}`,
+      compared: compare(destinations, ({ weight }) => `weight ${weight}`),
+    };
   }
 
   added(): void {

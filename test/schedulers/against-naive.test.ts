@@ -200,7 +200,12 @@ function compare(name: string, family: Family, weights: readonly number[], scrip
           protocol: step.protocol,
           inverse: step.inverse,
         });
+        const { choice, compared } = bench.scheduler.explain!(from);
         const actual = bench.pick(from);
+        if (choice !== undefined && choice !== actual) {
+          throw new Error(`step ${index}: chose ${actual?.address}, but explained ${choice?.address}`);
+        }
+        if (compared.length !== destinations.length) throw new Error(`step ${index}: not every server is compared`);
         const expected = naive.schedule(from, bench.nowMs);
         if (actual !== expected) {
           throw new Error(`step ${index}: chose ${actual?.address}, by definition it is ${expected?.address}`);
