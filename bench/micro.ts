@@ -1,5 +1,5 @@
 /**
- * `npm run bench`: what the steps of a packet's way cost in memory, without any device: reading a header, a checksum, a
+ * `npm run bench -- micro`: what the steps of a packet's way cost in memory, without any device: reading a header, a checksum, a
  * connection look-up, a scheduler's pick, and whole bursts by each forward method.
  */
 import { parseAddress } from '../src/address.ts';
@@ -12,8 +12,9 @@ import { buildFrame } from '../src/packet/index.ts';
 import { PROTO_TCP } from '../src/packet/ipv4.ts';
 import { Destination } from '../src/services/destination.ts';
 import { Service } from '../src/services/service.ts';
+import { type Bench, type Context, type Row, rowOf } from './bench.ts';
 import { ReplayDevice } from './replay-device.ts';
-import { type Case, type Figure, measure } from './suite.ts';
+import { type Case, measure } from './suite.ts';
 
 const BURST = 64;
 const FLOWS = 1024;
@@ -125,20 +126,27 @@ function burstCase(method: ForwardMethod): Case {
   };
 }
 
-function print({ name, minNs, medianNs, maxNs, samples }: Figure): void {
-  const column = (ns: number) => ns.toFixed(1).padStart(9);
-  console.log(`${name.padEnd(42)}${column(minNs)}${column(medianNs)}${column(maxNs)}${String(samples).padStart(9)}`);
+const SECONDS = 1;
+const QUICK_SECONDS = 0.05;
+
+async function* run({ quick, selects, progress }: Context): AsyncGenerator<Row, void> {
+  const bench = { bench: 'micro', subject: 'tapvs', figure: 'time', unit: 'ns', better: 'less' } as const;
+  const sizes = quick ? [1_000] : [1_000, 100_000, 1_000_000];
+  const makers = [
+    ...packetCases().map((made) => ({ name: made.name, make: () => made })),
+    ...sizes.map((size) => ({ name: `look up one of ${size} connections`, make: () => lookupCase(size) })),
+    ...schedulerCases().map((made) => ({ name: made.name, make: () => made })),
+    ...(['route', 'masq', 'tunnel'] as const).map((method) => ({
+      name: `burst of ${BURST} by ${method}, ${FLOWS} flows`,
+      make: () => burstCase(method),
+    })),
+  ];
+  for (const { name, make } of makers) {
+    if (!selects(name)) continue;
+    progress(name);
+    yield rowOf({ ...bench, case: name, samples: measure(make(), quick ? QUICK_SECONDS : SECONDS) });
+  }
 }
 
-console.log(
-  `${'ns per operation'.padEnd(42)}${'min'.padStart(9)}${'median'.padStart(9)}${'max'.padStart(9)}${'samples'.padStart(9)}`,
-);
-measure(
-  [
-    ...packetCases(),
-    ...[1_000, 100_000, 1_000_000].map(lookupCase),
-    ...schedulerCases(),
-    ...(['route', 'masq', 'tunnel'] as const).map(burstCase),
-  ],
-  print,
-);
+/** Steps of a packet's way in memory. */
+export const micro: Bench = { name: 'micro', about: 'what the steps of a packet cost in memory, per packet', run };

@@ -1,4 +1,4 @@
-/** The `benchmark` package wrapped once: cases in, nanoseconds per operation out. */
+/** The `benchmark` package wrapped once: a case in, nanoseconds per operation out. */
 import Benchmark from 'benchmark';
 
 export interface Case {
@@ -8,28 +8,10 @@ export interface Case {
   readonly run: () => void;
 }
 
-export interface Figure {
-  readonly name: string;
-  /** Of all samples, in nanoseconds per operation. */
-  readonly minNs: number;
-  readonly medianNs: number;
-  readonly maxNs: number;
-  readonly samples: number;
-}
-
 const SECOND_NS = 1e9;
 
-/** Measures the cases one after the other and reports each as soon as it is done. */
-export function measure(cases: readonly Case[], report: (figure: Figure) => void): void {
-  for (const { name, operations, run } of cases) {
-    const bench = new Benchmark(name, run, { async: false, maxTime: 1 }).run();
-    const samples = bench.stats.sample.map((seconds) => (seconds * SECOND_NS) / operations).sort((a, b) => a - b);
-    report({
-      name,
-      minNs: samples[0],
-      medianNs: samples[samples.length >> 1],
-      maxNs: samples[samples.length - 1],
-      samples: samples.length,
-    });
-  }
+/** Measures a case for about so many seconds. Returns its samples, in nanoseconds per operation. */
+export function measure({ name, operations, run }: Case, seconds: number): number[] {
+  const bench = new Benchmark(name, run, { async: false, maxTime: seconds }).run();
+  return bench.stats.sample.map((sample) => (sample * SECOND_NS) / operations);
 }

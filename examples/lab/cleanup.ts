@@ -45,7 +45,7 @@ export class Cleanup {
       try {
         step();
       } catch (error) {
-        console.error(`lab: while clearing away: ${error instanceof Error ? error.message : error}`);
+        console.error(`while clearing away: ${error instanceof Error ? error.message : error}`);
       }
     }
   }
