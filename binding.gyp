@@ -5,7 +5,15 @@
       "variables": { "werror%": "false" },
       "conditions": [
         ["OS=='linux'", {
-          "sources": ["src/native/addon.c", "src/native/arguments.c", "src/native/tap.c"],
+          "sources": [
+            "src/native/addon.c",
+            "src/native/arguments.c",
+            "src/native/burst.c",
+            "src/native/device.c",
+            "src/native/frames.c",
+            "src/native/tap.c",
+            "src/native/vnet.c"
+          ],
           "defines": ["NAPI_VERSION=8", "_GNU_SOURCE"],
           "cflags": ["-std=gnu11", "-Wall", "-Wextra", "-fvisibility=hidden"],
           "conditions": [["werror=='true'", { "cflags": ["-Werror"] }]]

@@ -24,5 +24,5 @@ run() {
   LD_PRELOAD="$libraries" ASAN_OPTIONS="detect_leaks=$leaks:abort_on_error=1" UBSAN_OPTIONS=print_stacktrace=1 "$@"
 }
 # The test runner and the programs that tests start end as they like, and that leaves memory.
-run 0 ava 'build/test/native/**/*.test.js' build/test/devices/tap.test.js
+run 0 ava 'build/test/native/**/*.test.js' 'build/test/devices/tap*.test.js'
 run 1 node --expose-gc scripts/leak-loop.mjs

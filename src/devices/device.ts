@@ -10,7 +10,10 @@
 export interface FrameBatch {
   /** The memory that all frames of the batch lie in. */
   readonly memory: Uint8Array;
-  /** Where each frame begins in `memory` (its first byte of Ethernet header), in bytes. */
+  /**
+   * Where each frame begins in `memory` (its first byte of Ethernet header), in bytes. For a device with `checksumOffload`
+   * the 10 bytes in front of it, which must be there, are the device's to overwrite.
+   */
   readonly offsets: Int32Array;
   /** How long each frame is, in bytes, without a frame check sequence. */
   readonly lengths: Int32Array;

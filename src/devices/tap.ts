@@ -2,6 +2,7 @@ import { formatMac } from '../address.ts';
 import { invalidOption } from '../errors.ts';
 import {
   loadBinding,
+  type OpenedTap,
   TAP_ANY,
   TAP_EXISTING,
   TAP_NEW,
@@ -9,7 +10,14 @@ import {
   type TapDrops,
   type TapHandle,
   type TapSystemError,
+  TUN_F_CSUM,
+  TUN_F_TSO_ECN,
+  TUN_F_TSO4,
+  TUN_F_TSO6,
+  TUN_F_USO4,
+  TUN_F_USO6,
 } from '../native/binding.ts';
+import { CUTS_ECN, CUTS_TCP4, CUTS_TCP6, CUTS_UDP4, CUTS_UDP6 } from '../packet/offload.ts';
 import type { Device, FrameBatch } from './device.ts';
 import { checkInteger, checkKeys, deviceError, parseUnicastMac, reasonOf, stableMac } from './options.ts';
 
@@ -46,15 +54,27 @@ export interface TapOptions {
    * `false`: fail if it is there. Default: attach to it if it is there, else make one, which goes with the device.
    */
   readonly existing?: boolean;
+  /**
+   * Whether checksums and segmentation are left to the other end, both ways (`IFF_VNET_HDR`, `TUNSETOFFLOAD`): the kernel
+   * hands over TCP and UDP uncut, in frames of up to 64 KiB whose checksum is not complete, and takes such frames. Their
+   * story is told in `partial` and `segments` of a batch, and the 10 bytes of its memory in front of each offset are the
+   * device's to overwrite, in `receive` and in `transmit`. Default false: whoever reads frames and does not know of this
+   * would forward checksums that are wrong.
+   */
+  readonly offload?: boolean;
 }
 
-const KNOWN = ['name', 'namespace', 'mac', 'kernelMac', 'mtu', 'up', 'existing'];
+const KNOWN = ['name', 'namespace', 'mac', 'kernelMac', 'mtu', 'up', 'existing', 'offload'];
 
 /** IFNAMSIZ of the kernel, less the closing NUL. */
 const NAME_BYTES = 15;
 const LEAST_MTU = 68;
 /** The kernel's limit for a TAP: 65535 less the Ethernet header. */
 const MOST_MTU = 65521;
+/** The Ethernet header with two tags. */
+const LINK_HEADERS = 22;
+/** The longest IP packet, which is also the longest that is left uncut. */
+const LONGEST_PACKET = 65535;
 /** Where `ip netns` keeps its namespaces. */
 const NAMESPACES = '/var/run/netns/';
 
@@ -66,25 +86,31 @@ export class TapDevice implements Device {
   /** The MAC address of the kernel's interface when the device was opened. */
   readonly kernelMac: string;
 
+  /** Whether the kernel completes checksums, and may hand over frames without one: so with {@link TapOptions.offload}. */
+  readonly checksumOffload: boolean;
+  /**
+   * The kinds of frames, as bits of packet/offload.ts, that the kernel takes and may hand over uncut: with
+   * {@link TapOptions.offload} all of TCP's, and UDP's since Linux 6.2; otherwise 0.
+   */
+  readonly segmentation: number;
+  /** The longest frame that may be received, in bytes. */
+  readonly largestFrame: number;
+
   readonly #native: TapBinding;
   readonly #handle: TapHandle;
   #started = false;
   #closed = false;
 
-  private constructor(
-    native: TapBinding,
-    handle: TapHandle,
-    name: string,
-    mac: string,
-    kernelMac: string,
-    mtu: number,
-  ) {
+  private constructor(native: TapBinding, handle: TapHandle, tap: OpenedTap, mac: string, kernelMac: string) {
     this.#native = native;
     this.#handle = handle;
-    this.name = name;
+    this.name = tap.name;
     this.mac = mac;
     this.kernelMac = kernelMac;
-    this.mtu = mtu;
+    this.mtu = tap.mtu;
+    this.checksumOffload = (tap.offload & TUN_F_CSUM) !== 0;
+    this.segmentation = cutsOf(tap.offload);
+    this.largestFrame = LINK_HEADERS + (this.segmentation === 0 ? tap.mtu : LONGEST_PACKET);
   }
 
   /**
@@ -94,28 +120,30 @@ export class TapDevice implements Device {
    */
   static open(options: TapOptions = {}): TapDevice {
     checkKeys(options, KNOWN);
-    const { name = '', namespace, mac, kernelMac, mtu, up = true, existing } = options;
+    const { name = '', namespace, mac, kernelMac, mtu, up = true, existing, offload = false } = options;
     checkName(name, existing);
     const namespacePath = namespace === undefined ? '' : pathOfNamespace(namespace);
     if (mac !== undefined) parseUnicastMac(mac, 'mac');
     const kernelBytes = kernelMac === undefined ? new Uint8Array(0) : bytesOfMac(kernelMac);
     if (mtu !== undefined) checkInteger('mtu', mtu, LEAST_MTU, MOST_MTU);
     if (typeof up !== 'boolean') throw invalidOption('up', up, 'a boolean');
+    if (typeof offload !== 'boolean') throw invalidOption('offload', offload, 'a boolean');
     const existence = existing === undefined ? TAP_ANY : existing ? TAP_EXISTING : TAP_NEW;
 
     const native = loadBinding();
     try {
-      const tap = native.open(name, namespacePath, existence, kernelBytes, mtu ?? 0, up);
+      const tap = native.open(name, namespacePath, existence, kernelBytes, mtu ?? 0, up, offload, 0);
+      const [handle] = tap.handles;
       const itsMac = formatMac(
         (tap.mac[0] << 8) | tap.mac[1],
         tap.mac.slice(2).reduce((word, byte) => (word << 8) | byte, 0),
       );
       const ourMac = mac?.toLowerCase() ?? stableMac(tap.name, namespacePath);
       if (ourMac === itsMac) {
-        native.close(tap.handle);
+        native.close(handle);
         throw invalidOption('mac', mac, "an address other than the kernel's on the same wire");
       }
-      return new TapDevice(native, tap.handle, tap.name, ourMac, itsMac, tap.mtu);
+      return new TapDevice(native, handle, tap, ourMac, itsMac);
     } catch (error) {
       if (!isSystemError(error)) throw error;
       const problem = `cannot be opened: ${error.message}${hint(error)}`;
@@ -142,7 +170,8 @@ export class TapDevice implements Device {
   receive(batch: FrameBatch): number {
     if (this.#closed) return 0;
     try {
-      return this.#native.receive(this.#handle, batch.memory, batch.offsets, batch.lengths, batch.count, batch.room);
+      const { memory, offsets, lengths, partial, segments, count, room } = batch;
+      return this.#native.receive(this.#handle, memory, offsets, lengths, partial, segments, count, room);
     } catch (error) {
       throw deviceError(this.name, `cannot receive: ${reasonOf(error)}`, error);
     }
@@ -151,7 +180,8 @@ export class TapDevice implements Device {
   transmit(batch: FrameBatch): number {
     if (this.#closed) return 0;
     try {
-      return this.#native.transmit(this.#handle, batch.memory, batch.offsets, batch.lengths, batch.count);
+      const { memory, offsets, lengths, partial, segments, count } = batch;
+      return this.#native.transmit(this.#handle, memory, offsets, lengths, partial, segments, count);
     } catch (error) {
       throw deviceError(this.name, `cannot transmit: ${reasonOf(error)}`, error);
     }
@@ -161,6 +191,18 @@ export class TapDevice implements Device {
     this.#closed = true;
     this.#native.close(this.#handle);
   }
+}
+
+/** The words of packet/offload.ts for what the kernel granted. */
+function cutsOf(granted: number): number {
+  const bits = [
+    [TUN_F_TSO4, CUTS_TCP4],
+    [TUN_F_TSO6, CUTS_TCP6],
+    [TUN_F_TSO_ECN, CUTS_ECN],
+    [TUN_F_USO4, CUTS_UDP4],
+    [TUN_F_USO6, CUTS_UDP6],
+  ] as const;
+  return bits.reduce((cuts, [bit, cut]) => (granted & bit ? cuts | cut : cuts), 0);
 }
 
 /** The kernel's rules (`dev_valid_name`), and one `%d` at most, which is what it accepts. */

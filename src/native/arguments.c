@@ -63,20 +63,30 @@ static bool get_array(napi_env env, napi_value value, const char *name, napi_typ
   return wrong_type(env, name, expected);
 }
 
-bool get_burst(napi_env env, const napi_value *arrays, napi_value count, struct tap_burst *burst) {
+/* An Int32Array; `*least` becomes its length if that is less. */
+static bool get_words(napi_env env, napi_value value, const char *name, int32_t **words, size_t *least) {
+  void *data;
+  size_t length;
+  if (!get_array(env, value, name, napi_int32_array, "an Int32Array", &data, &length)) return false;
+  *words = data;
+  if (length < *least) *least = length;
+  return true;
+}
+
+bool get_burst(napi_env env, const napi_value *arrays, napi_value count, bool offload, struct tap_burst *burst) {
   void *memory;
-  void *offsets;
-  void *lengths;
-  size_t offset_count;
-  size_t length_count;
+  int32_t *offsets;
+  size_t most = INT32_MAX;
   if (!get_array(env, arrays[0], "memory", napi_uint8_array, "a Uint8Array", &memory, &burst->size)) return false;
-  if (!get_array(env, arrays[1], "offsets", napi_int32_array, "an Int32Array", &offsets, &offset_count)) return false;
-  if (!get_array(env, arrays[2], "lengths", napi_int32_array, "an Int32Array", &lengths, &length_count)) return false;
-  size_t most = offset_count < length_count ? offset_count : length_count;
-  if (most > INT32_MAX) most = INT32_MAX;
+  if (!get_words(env, arrays[1], "offsets", &offsets, &most)) return false;
+  if (!get_words(env, arrays[2], "lengths", &burst->lengths, &most)) return false;
   burst->memory = memory;
   burst->offsets = offsets;
-  burst->lengths = lengths;
+  burst->partial = NULL;
+  burst->segments = NULL;
+  if (offload && (!get_words(env, arrays[3], "partial", &burst->partial, &most) ||
+                  !get_words(env, arrays[4], "segments", &burst->segments, &most)))
+    return false;
   return get_integer(env, count, "count", 0, (int32_t)most, &burst->count);
 }
 
@@ -117,4 +127,9 @@ napi_value make_system_error(napi_env env, const struct tap_error *error, const 
   set_text(env, result, "device", device);
   napi_set_named_property(env, result, "errno", number);
   return result;
+}
+
+void throw_system_error(napi_env env, const struct tap_error *error, const char *device) {
+  napi_value exception = make_system_error(env, error, device);
+  if (exception != NULL) napi_throw(env, exception);
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "burst.h"
 #include "tap.h"
 
 /* Fetches exactly `count` arguments. */
@@ -23,12 +24,17 @@ bool get_boolean(napi_env env, napi_value value, const char *name, bool *result)
 /* A string of less than `size` bytes in UTF-8, without NUL bytes. */
 bool get_text(napi_env env, napi_value value, const char *name, char *result, size_t size);
 
-/* The memory, offsets, lengths and count of a burst. The entries are not looked at. */
-bool get_burst(napi_env env, const napi_value *memory_offsets_lengths, napi_value count, struct tap_burst *burst);
+/*
+ * The memory, offsets, lengths, partial and segments, and the count of a burst. The entries are not looked at, nor are
+ * partial and segments without `offload`.
+ */
+bool get_burst(napi_env env, const napi_value *arrays, napi_value count, bool offload, struct tap_burst *burst);
 
 void throw_out_of_bounds(napi_env env, int32_t index);
 
 /* An Error as Node makes them for system calls: message, code, errno, syscall; and the device's name. */
 napi_value make_system_error(napi_env env, const struct tap_error *error, const char *device);
+
+void throw_system_error(napi_env env, const struct tap_error *error, const char *device);
 
 #endif

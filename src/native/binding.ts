@@ -18,14 +18,24 @@ export const TAP_ANY = 0;
 export const TAP_EXISTING = 1;
 export const TAP_NEW = 2;
 
-/** What `open` gives: the handle, and what the kernel says of the interface. */
+/** What the kernel may leave to a TAP's reader, as bits (include/uapi/linux/if_tun.h). */
+export const TUN_F_CSUM = 0x01;
+export const TUN_F_TSO4 = 0x02;
+export const TUN_F_TSO6 = 0x04;
+export const TUN_F_TSO_ECN = 0x08;
+export const TUN_F_USO4 = 0x20;
+export const TUN_F_USO6 = 0x40;
+
+/** What `open` gives: a handle for each queue, and what the kernel says of the interface. */
 export interface OpenedTap {
-  readonly handle: TapHandle;
+  readonly handles: readonly TapHandle[];
   /** The interface's name, as the kernel completed it. */
   readonly name: string;
   /** The six bytes of the kernel's own address on the interface. */
   readonly mac: readonly number[];
   readonly mtu: number;
+  /** What the kernel may leave undone in frames: TUN_F_ bits. */
+  readonly offload: number;
 }
 
 /** Frames lost by a TAP, by reason. */
@@ -38,6 +48,8 @@ export interface TapDrops {
   readonly linkDown: number;
   /** Not sent: shorter than an Ethernet header, or refused by the kernel. */
   readonly invalid: number;
+  /** Received, or not sent: what it says of a checksum to be completed or of segments does not fit the frame. */
+  readonly offload: number;
 }
 
 /** A failed system call, as the addon throws it. */
@@ -59,26 +71,49 @@ export interface TapSystemError extends Error {
 export interface TapBinding {
   /**
    * Opens a TAP. An empty `name` lets the kernel choose one, an empty `namespacePath` is the caller's namespace, an
-   * empty `mac` and an `mtu` of 0 leave the kernel's choice.
+   * empty `mac` and an `mtu` of 0 leave the kernel's choice. `offload`: frames have a virtio-net header. `queues`: of an
+   * interface that may have several, 1 .. 256; 0: an interface with one.
    * @throws {@link TapSystemError}
    */
-  open(name: string, namespacePath: string, existence: number, mac: Uint8Array, mtu: number, up: boolean): OpenedTap;
+  open(
+    name: string,
+    namespacePath: string,
+    existence: number,
+    mac: Uint8Array,
+    mtu: number,
+    up: boolean,
+    offload: boolean,
+    queues: number,
+  ): OpenedTap;
   /**
    * Once for each TAP: from now on `wake()` is called when there is something to receive, once a turn of the event loop
    * until `receive` has taken it all; not again before `receive` was called. `wake(error)` says that it is over.
    */
   start(handle: TapHandle, wake: (error?: TapSystemError) => void): void;
-  /** Fills up to `count` frames of up to `room` bytes. Returns how many. */
+  /**
+   * Fills up to `count` frames of up to `room` bytes. Returns how many. `partial` and `segments` are looked at for a TAP
+   * with `offload` only, which also needs 10 bytes of the memory in front of each offset.
+   */
   receive(
     handle: TapHandle,
     memory: Uint8Array,
     offsets: Int32Array,
     lengths: Int32Array,
+    partial: Int32Array,
+    segments: Int32Array,
     count: number,
     room: number,
   ): number;
   /** Sends `count` frames. Returns how many the kernel took; the others are lost and counted. */
-  transmit(handle: TapHandle, memory: Uint8Array, offsets: Int32Array, lengths: Int32Array, count: number): number;
+  transmit(
+    handle: TapHandle,
+    memory: Uint8Array,
+    offsets: Int32Array,
+    lengths: Int32Array,
+    partial: Int32Array,
+    segments: Int32Array,
+    count: number,
+  ): number;
   /** The losses so far, also of a closed TAP. */
   drops(handle: TapHandle): TapDrops;
   /** Closes the TAP, in any state. Does nothing when called again. */

@@ -1,5 +1,5 @@
 /*
- * A TAP interface as the kernel offers it: opening one, and moving bursts of frames. Knows nothing of JavaScript.
+ * Opening a TAP interface as the kernel offers it. Knows nothing of JavaScript.
  */
 #ifndef TAPVS_TAP_H
 #define TAPVS_TAP_H
@@ -9,6 +9,10 @@
 #include <stdint.h>
 
 #define TAP_MAC_LENGTH 6
+/* As many as the kernel allows (MAX_TAP_QUEUES). */
+#define TAP_MOST_QUEUES 256
+/* Bytes of the virtio-net header in front of each frame, where there is one. */
+#define VNET_HEADER 10
 
 /* Whether the interface may be there already. */
 enum tap_existence {
@@ -25,14 +29,18 @@ struct tap_options {
   uint8_t mac[TAP_MAC_LENGTH];  /* for the kernel's end */
   int mtu;                      /* 0 leaves it alone */
   bool up;                      /* bring the interface up */
+  bool offload;                 /* a virtio-net header in front of frames; checksums and segmentation left to us */
+  int queues;                   /* of an interface with several (IFF_MULTI_QUEUE); 0: one that has no more than one */
 };
 
-/* An open TAP: its descriptor (non-blocking, closed on exec), and what the kernel says of the interface. */
+/* An open TAP: its descriptors (non-blocking, closed on exec), and what the kernel says of the interface. */
 struct tap_info {
-  int fd;
+  int fds[TAP_MOST_QUEUES];
+  int queues; /* how many descriptors there are */
   char name[IFNAMSIZ];
   uint8_t mac[TAP_MAC_LENGTH];
   int mtu;
+  unsigned offload; /* what the kernel may leave to us: TUN_F_ bits */
 };
 
 /* Which system call failed, and how. */
@@ -43,35 +51,5 @@ struct tap_error {
 
 /* Opens a TAP. Returns false, with nothing left open or made, and *error filled in, when a step fails. */
 bool tap_open(const struct tap_options *options, struct tap_info *info, struct tap_error *error);
-
-/* Frames that were lost, by reason. */
-struct tap_drops {
-  uint64_t oversize;  /* received, longer than the room for it */
-  uint64_t no_buffer; /* not sent: the kernel had no memory or no queue space (EAGAIN, ENOBUFS, ENOMEM) */
-  uint64_t link_down; /* not sent: the interface is down (EIO) */
-  uint64_t invalid;   /* not sent: shorter than an Ethernet header, or refused by the kernel for any other reason */
-};
-
-/*
- * A burst in somebody else's memory. Nothing in the arrays is trusted: another thread may share and change them, so
- * each entry is read once and checked against the memory's size before it is used.
- */
-struct tap_burst {
-  uint8_t *memory;
-  size_t size;
-  const int32_t *offsets;
-  int32_t *lengths;
-  int32_t count;
-};
-
-/* What ended a burst. Values above 0 are errno: the interface is gone. */
-#define TAP_OK 0
-#define TAP_OUT_OF_BOUNDS (-1) /* an entry lies outside of the memory; the one whose index was returned */
-
-/* Reads up to burst->count frames. Returns how many; *end says why it stopped. */
-int32_t tap_receive(int fd, const struct tap_burst *burst, int32_t room, struct tap_drops *drops, int *end);
-
-/* Writes burst->count frames. Returns how many the kernel took; *end says why it stopped. */
-int32_t tap_transmit(int fd, const struct tap_burst *burst, struct tap_drops *drops, int *end);
 
 #endif

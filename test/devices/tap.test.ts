@@ -168,6 +168,7 @@ ava('refuses options that cannot be', (t) => {
     [{ mtu: 1500.5 }, 'mtu'],
     [{ mtu: '1500' }, 'mtu'],
     [{ up: 1 }, 'up'],
+    [{ offload: 'yes' }, 'offload'],
   ];
   for (const [options, option] of cases) {
     const error = errorOf(options);
@@ -264,10 +265,10 @@ test('loses what cannot be sent, as a wire does, and counts it by reason', (t) =
   const device = open(t, namespace, { name: 'wire0' });
   const good = experimentalFrame(60);
   t.is(device.transmit(batchOf([good, new Uint8Array(13), new Uint8Array(0), good])), 2);
-  t.deepEqual(device.drops, { oversize: 0, noBuffer: 0, linkDown: 0, invalid: 2 });
+  t.deepEqual(device.drops, { oversize: 0, noBuffer: 0, linkDown: 0, invalid: 2, offload: 0 });
   namespace.ip('link', 'set', 'wire0', 'down');
   t.is(device.transmit(batchOf([good, good, good])), 0);
-  t.deepEqual(device.drops, { oversize: 0, noBuffer: 0, linkDown: 3, invalid: 2 });
+  t.deepEqual(device.drops, { oversize: 0, noBuffer: 0, linkDown: 3, invalid: 2, offload: 0 });
   namespace.ip('link', 'set', 'wire0', 'up');
   t.is(device.transmit(batchOf([good])), 1);
   namespace.ip('link', 'del', 'wire0');

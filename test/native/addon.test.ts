@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import type { ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { loadBinding, TAP_ANY, type TapBinding, type TapHandle } from '../../src/native/binding.ts';
 import { Namespace, testWithTaps as test } from '../devices/support/namespace.ts';
@@ -13,11 +14,11 @@ import { until } from '../devices/support/until.ts';
 const NO_MAC = new Uint8Array(0);
 const run = promisify(execFile);
 
-function openIn(namespace: Namespace): { native: TapBinding; handle: TapHandle; name: string } {
+function openIn(namespace: Namespace, offload = false): { native: TapBinding; handle: TapHandle; name: string } {
   const native = loadBinding();
   const path = `/var/run/netns/${namespace.name}`;
-  const { handle, name } = native.open('', path, TAP_ANY, NO_MAC, 0, true);
-  return { native, handle, name };
+  const { handles, name } = native.open('', path, TAP_ANY, NO_MAC, 0, true, offload, 0);
+  return { native, handle: handles[0]!, name };
 }
 
 /** Calls a function of the addon as JavaScript may: with anything. Returns what is thrown. */
@@ -37,33 +38,66 @@ test('arguments of the wrong number, kind or range are named', (t) => {
   const { native, handle } = openIn(namespace);
   const memory = new Uint8Array(100);
   const array = new Int32Array(2);
+  const ten = Int32Array.of(10, 10);
+  const most = 2 ** 31 - 1;
+  const OUT_OF_RANGE = 'ERR_OUT_OF_RANGE';
+  const { handle: offloading } = openIn(namespace, true);
   const wake = () => {};
   const cases: [keyof TapBinding, unknown[], string, RegExp][] = [
-    ['open', [], 'ERR_MISSING_ARGS', /6 arguments expected, 0 given/],
-    ['open', [1, '', 0, NO_MAC, 0, true], 'ERR_INVALID_ARG_TYPE', /name must be a string/],
-    ['open', ['0123456789abcdef', '', 0, NO_MAC, 0, true], 'ERR_OUT_OF_RANGE', /name must be shorter/],
-    ['open', ['a\0b', '', 0, NO_MAC, 0, true], 'ERR_OUT_OF_RANGE', /without NUL/],
-    ['open', ['', 'x'.repeat(5000), 0, NO_MAC, 0, true], 'ERR_OUT_OF_RANGE', /namespacePath must be shorter/],
-    ['open', ['', '', 3, NO_MAC, 0, true], 'ERR_OUT_OF_RANGE', /existence must be a whole number from 0 to 2, not 3/],
-    ['open', ['', '', 0, new Uint8Array(5), 0, true], 'ERR_INVALID_ARG_TYPE', /mac must be/],
-    ['open', ['', '', 0, new Int8Array(6), 0, true], 'ERR_INVALID_ARG_TYPE', /mac must be/],
-    ['open', ['', '', 0, NO_MAC, -1, true], 'ERR_OUT_OF_RANGE', /mtu/],
-    ['open', ['', '', 0, NO_MAC, 0, 1], 'ERR_INVALID_ARG_TYPE', /up must be a boolean/],
+    ['open', [], 'ERR_MISSING_ARGS', /8 arguments expected, 0 given/],
+    ['open', [1, '', 0, NO_MAC, 0, true, false, 0], 'ERR_INVALID_ARG_TYPE', /name must be a string/],
+    ['open', ['0123456789abcdef', '', 0, NO_MAC, 0, true, false, 0], 'ERR_OUT_OF_RANGE', /name must be shorter/],
+    ['open', ['a\0b', '', 0, NO_MAC, 0, true, false, 0], 'ERR_OUT_OF_RANGE', /without NUL/],
+    ['open', ['', 'x'.repeat(5000), 0, NO_MAC, 0, true, false, 0], 'ERR_OUT_OF_RANGE', /namespacePath must be shorter/],
+    ['open', ['', '', 3, NO_MAC, 0, true, false, 0], 'ERR_OUT_OF_RANGE', /existence must be .* from 0 to 2, not 3/],
+    ['open', ['', '', 0, new Uint8Array(5), 0, true, false, 0], 'ERR_INVALID_ARG_TYPE', /mac must be/],
+    ['open', ['', '', 0, new Int8Array(6), 0, true, false, 0], 'ERR_INVALID_ARG_TYPE', /mac must be/],
+    ['open', ['', '', 0, NO_MAC, -1, true, false, 0], 'ERR_OUT_OF_RANGE', /mtu/],
+    ['open', ['', '', 0, NO_MAC, 0, 1, false, 0], 'ERR_INVALID_ARG_TYPE', /up must be a boolean/],
+    ['open', ['', '', 0, NO_MAC, 0, true, 1, 0], 'ERR_INVALID_ARG_TYPE', /offload must be a boolean/],
+    ['open', ['', '', 0, NO_MAC, 0, true, false, 257], 'ERR_OUT_OF_RANGE', /queues must be .* from 0 to 256, not 257/],
     ['start', [handle], 'ERR_MISSING_ARGS', /2 arguments/],
     ['start', [handle, {}], 'ERR_INVALID_ARG_TYPE', /wake must be a function/],
-    ['receive', [handle, [], array, array, 1, 10], 'ERR_INVALID_ARG_TYPE', /memory must be a Uint8Array/],
-    ['receive', [handle, memory, memory, array, 1, 10], 'ERR_INVALID_ARG_TYPE', /offsets must be an Int32Array/],
-    ['receive', [handle, memory, array, new Float32Array(2), 1, 10], 'ERR_INVALID_ARG_TYPE', /lengths must be/],
-    ['receive', [handle, memory, array, array, 3, 10], 'ERR_OUT_OF_RANGE', /count must be .* from 0 to 2, not 3/],
-    ['receive', [handle, memory, array, array, 1.5, 10], 'ERR_OUT_OF_RANGE', /count/],
-    ['receive', [handle, memory, array, array, Number.NaN, 10], 'ERR_OUT_OF_RANGE', /count/],
-    ['receive', [handle, memory, array, array, 1, -1], 'ERR_OUT_OF_RANGE', /room/],
-    ['receive', [handle, memory, array, array, 1, 101], 'ERR_OUT_OF_RANGE', /frame 0 lies outside of the memory/],
-    ['receive', [handle, memory, array, array, 1n, 10], 'ERR_INVALID_ARG_TYPE', /count must be a number/],
-    ['transmit', [handle, memory, Int32Array.of(0, 90), Int32Array.of(0, 11), 2], 'ERR_OUT_OF_RANGE', /frame 1/],
-    ['transmit', [handle, memory, Int32Array.of(-1), Int32Array.of(0), 1], 'ERR_OUT_OF_RANGE', /frame 0/],
-    ['transmit', [handle, memory, Int32Array.of(0), Int32Array.of(-1), 1], 'ERR_OUT_OF_RANGE', /frame 0/],
-    ['transmit', [handle, memory, Int32Array.of(2 ** 31 - 1), Int32Array.of(2 ** 31 - 1), 1], 'ERR_OUT_OF_RANGE', /0/],
+    ['receive', [handle, [], array, array, array, array, 1, 10], 'ERR_INVALID_ARG_TYPE', /memory must be a Uint8Array/],
+    [
+      'receive',
+      [handle, memory, memory, array, array, array, 1, 10],
+      'ERR_INVALID_ARG_TYPE',
+      /offsets must be an Int32/,
+    ],
+    ['receive', [handle, memory, array, new Float32Array(2), array, array, 1, 10], 'ERR_INVALID_ARG_TYPE', /lengths/],
+    ['receive', [offloading, memory, array, array, memory, array, 1, 10], 'ERR_INVALID_ARG_TYPE', /partial must be/],
+    ['receive', [offloading, memory, array, array, array, null, 1, 10], 'ERR_INVALID_ARG_TYPE', /segments must be/],
+    ['receive', [offloading, memory, array, array, array, array, 1, 90], 'ERR_OUT_OF_RANGE', /frame 0 lies outside/],
+    ['receive', [offloading, memory, Int32Array.of(9), array, array, array, 1, 10], 'ERR_OUT_OF_RANGE', /frame 0/],
+    [
+      'receive',
+      [handle, memory, array, array, array, array, 3, 10],
+      'ERR_OUT_OF_RANGE',
+      /count must be .* to 2, not 3/,
+    ],
+    ['receive', [offloading, memory, array, array, array, ten.subarray(1), 2, 10], 'ERR_OUT_OF_RANGE', /to 1, not 2/],
+    ['receive', [handle, memory, array, array, array, array, 1.5, 10], 'ERR_OUT_OF_RANGE', /count/],
+    ['receive', [handle, memory, array, array, array, array, Number.NaN, 10], 'ERR_OUT_OF_RANGE', /count/],
+    ['receive', [handle, memory, array, array, array, array, 1, -1], 'ERR_OUT_OF_RANGE', /room/],
+    [
+      'receive',
+      [handle, memory, array, array, array, array, 1, 101],
+      'ERR_OUT_OF_RANGE',
+      /frame 0 lies outside of the me/,
+    ],
+    ['receive', [handle, memory, array, array, array, array, 1n, 10], 'ERR_INVALID_ARG_TYPE', /count must be a number/],
+    [
+      'transmit',
+      [handle, memory, Int32Array.of(0, 90), Int32Array.of(0, 11), array, array, 2],
+      OUT_OF_RANGE,
+      /frame 1/,
+    ],
+    ['transmit', [handle, memory, Int32Array.of(-1), Int32Array.of(0), array, array, 1], OUT_OF_RANGE, /frame 0/],
+    ['transmit', [handle, memory, Int32Array.of(0), Int32Array.of(-1), array, array, 1], OUT_OF_RANGE, /frame 0/],
+    ['transmit', [handle, memory, Int32Array.of(most), Int32Array.of(most), array, array, 1], OUT_OF_RANGE, /frame 0/],
+    ['transmit', [offloading, memory, Int32Array.of(9), Int32Array.of(60), array, array, 1], OUT_OF_RANGE, /frame 0/],
+    ['transmit', [offloading, memory, ten, ten, ten, array.subarray(1), 2], OUT_OF_RANGE, /to 1, not 2/],
     ['close', [], 'ERR_MISSING_ARGS', /1 arguments/],
   ];
   for (const [name, values, code, message] of cases) {
@@ -85,8 +119,8 @@ test('arguments of the wrong number, kind or range are named', (t) => {
   ]) {
     for (const [name, rest] of [
       ['start', [wake]],
-      ['receive', [memory, array, array, 1, 10]],
-      ['transmit', [memory, array, array, 1]],
+      ['receive', [memory, array, array, array, array, 1, 10]],
+      ['transmit', [memory, array, array, array, array, 1]],
       ['drops', []],
       ['close', []],
     ] as const) {
@@ -95,7 +129,7 @@ test('arguments of the wrong number, kind or range are named', (t) => {
       t.is(error.message, "handle must be a TAP's");
     }
   }
-  native.close(handle);
+  for (const each of [handle, offloading]) native.close(each);
 });
 
 test('a closed TAP, and one started before, say so', (t) => {
@@ -108,15 +142,15 @@ test('a closed TAP, and one started before, say so', (t) => {
   native.close(handle);
   const array = new Int32Array(1);
   t.throws(() => native.start(handle, wake), { code: 'ERR_CLOSED' });
-  t.throws(() => native.receive(handle, new Uint8Array(9), array, array, 1, 9), { code: 'ERR_CLOSED' });
-  t.throws(() => native.transmit(handle, new Uint8Array(9), array, array, 1), { code: 'ERR_CLOSED' });
-  t.deepEqual(native.drops(handle), { oversize: 0, noBuffer: 0, linkDown: 0, invalid: 0 });
+  t.throws(() => native.receive(handle, new Uint8Array(9), array, array, array, array, 1, 9), { code: 'ERR_CLOSED' });
+  t.throws(() => native.transmit(handle, new Uint8Array(9), array, array, array, array, 1), { code: 'ERR_CLOSED' });
+  t.deepEqual(native.drops(handle), { oversize: 0, noBuffer: 0, linkDown: 0, invalid: 0, offload: 0 });
 });
 
-test('no arguments whatsoever make it write outside of the memory', (t) => {
+function fuzzBursts(t: ExecutionContext, offload: boolean): void {
   const namespace = new Namespace(t);
   const from = openIn(namespace);
-  const to = openIn(namespace);
+  const to = openIn(namespace, offload);
   const { native } = from;
   namespace.bridge(from.name, to.name);
   const integer = fc.oneof(
@@ -127,15 +161,16 @@ test('no arguments whatsoever make it write outside of the memory', (t) => {
   // The memory that is handed in is the middle of a larger one: what lies around it must stay as it is.
   const around = new Uint8Array(1000);
   const memory = new Uint8Array(around.buffer, 300, 400);
+  const zeros = new Int32Array(3);
   const frame = new Uint8Array(60).fill(0xff);
   frame.set([2, 0, 0, 0, 0, 1, 0x88, 0xb5], 6);
   fc.assert(
     fc.property(array, array, integer, integer, fc.boolean(), (offsets, lengths, count, room, aliased) => {
       around.fill(0xa5);
-      native.transmit(from.handle, frame, Int32Array.of(0, 0, 0), Int32Array.of(60, 60, 60), 3);
+      native.transmit(from.handle, frame, zeros, Int32Array.of(60, 60, 60), zeros, zeros, 3);
       // The arrays may even lie in the memory, and be written over by the frames.
       const inMemory = new Int32Array(around.buffer, 300 + 40, 4);
-      const arrays = aliased ? [inMemory, inMemory] : [offsets, lengths];
+      const arrays = aliased ? [inMemory, inMemory, inMemory, inMemory] : [offsets, lengths, lengths, offsets];
       if (aliased) inMemory.set(offsets.subarray(0, 4));
       callWith(native, 'receive', [to.handle, memory, ...arrays, count, room]);
       callWith(native, 'transmit', [to.handle, memory, ...arrays, count]);
@@ -145,7 +180,10 @@ test('no arguments whatsoever make it write outside of the memory', (t) => {
     { numRuns: 2000, seed: 11 },
   );
   for (const { handle } of [from, to]) native.close(handle);
-});
+}
+
+test('no arguments whatsoever make it write outside of the memory', (t) => fuzzBursts(t, false));
+test('no arguments whatsoever make it write outside of the memory, with offload', (t) => fuzzBursts(t, true));
 
 test('memory that is shared, detached or shrunk is treated as what it is', (t) => {
   const namespace = new Namespace(t);
@@ -161,11 +199,13 @@ test('memory that is shared, detached or shrunk is treated as what it is', (t) =
   const shrunk = new Uint8Array(buffer);
   buffer.resize(10);
   for (const memory of [detached, shrunk]) {
-    const error = callWith(native, 'receive', [handle, memory, array, array, 1, 100]) as Error & { code: string };
+    const error = callWith(native, 'receive', [handle, memory, array, array, array, array, 1, 100]) as Error & {
+      code: string;
+    };
     t.is(error.code, 'ERR_OUT_OF_RANGE');
   }
   const shared = new Uint8Array(new SharedArrayBuffer(100));
-  t.true(native.receive(handle, shared, array, array, 1, 100) >= 0);
+  t.true(native.receive(handle, shared, array, array, array, array, 1, 100) >= 0);
   native.close(handle);
 });
 

@@ -19,14 +19,17 @@ interface Task {
 
 function work({ namespace, state, end }: Task): void {
   const native = loadBinding();
-  const { handle } = native.open('', `/var/run/netns/${namespace}`, TAP_ANY, new Uint8Array(0), 0, true);
+  const path = `/var/run/netns/${namespace}`;
+  const { handles } = native.open('', path, TAP_ANY, new Uint8Array(0), 0, true, false, 0);
+  const handle = handles[0]!;
+  const array = new Int32Array(1);
   if (state !== 'idle') native.start(handle, () => {});
   if (state === 'closing') native.close(handle);
   parentPort!.postMessage('ready');
   // The parent ends this one; it must have something to live for.
   const alive = setInterval(() => {}, 1000);
   if (state === 'busy')
-    setInterval(() => native.receive(handle, new Uint8Array(99), new Int32Array(1), new Int32Array(1), 1, 99), 0);
+    setInterval(() => native.receive(handle, new Uint8Array(99), array, array, array, array, 1, 99), 0);
   if (end === 'exit') setTimeout(() => process.exit(), 5);
   if (end === 'close' && state !== 'busy') {
     setTimeout(() => {

@@ -1,0 +1,76 @@
+#include "burst.h"
+
+#include <errno.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "frames.h"
+#include "tap.h"
+#include "vnet.h"
+
+/*
+ * Reads one frame; a result above `room` means that it was longer. The kernel cuts a frame to the room without a word,
+ * so there has to be one byte more to read into. That is the byte behind the slot, put back afterwards, where the
+ * memory has one; a second part for it to go to costs 160 ns a frame (790 instead of 630 measured).
+ */
+static ssize_t read_frame(int fd, uint8_t *slot, size_t room, bool has_byte_behind) {
+  if (has_byte_behind) {
+    uint8_t behind = slot[room];
+    ssize_t length = read(fd, slot, room + 1);
+    slot[room] = behind;
+    return length;
+  }
+  uint8_t spill;
+  struct iovec parts[2] = {{.iov_base = slot, .iov_len = room}, {.iov_base = &spill, .iov_len = 1}};
+  return readv(fd, parts, 2);
+}
+
+int32_t tap_receive(int fd, const struct tap_burst *burst, int32_t room, struct tap_drops *drops, int *end) {
+  const int32_t header = header_length(burst);
+  int32_t filled = 0;
+  *end = TAP_OK;
+  /* As many reads as there are entries: a flood of frames that do not fit must not hold the loop here. */
+  for (int32_t reads = 0; reads < burst->count; reads++) {
+    int32_t offset = load(&burst->offsets[filled]);
+    if (!inside(burst, offset, room)) {
+      *end = TAP_OUT_OF_BOUNDS;
+      break;
+    }
+    uint8_t *slot = burst->memory + offset - header;
+    ssize_t length;
+    do length = read_frame(fd, slot, (size_t)(header + room), inside(burst, offset, room + 1));
+    while (length < 0 && errno == EINTR);
+    if (length < 0) {
+      /* Out of memory is a matter of waiting; poll says when there is something again. */
+      if (errno != EAGAIN && errno != ENOMEM && errno != ENOBUFS) *end = errno;
+      break;
+    }
+    if (accept_frame(burst, filled, offset, (int32_t)length, room, drops)) filled++;
+  }
+  return filled;
+}
+
+int32_t tap_transmit(int fd, const struct tap_burst *burst, struct tap_drops *drops, int *end) {
+  int32_t sent = 0;
+  *end = TAP_OK;
+  for (int32_t i = 0; i < burst->count; i++) {
+    struct outgoing frame;
+    if (!prepare_frame(burst, i, &frame, drops, end)) {
+      if (*end != TAP_OK) return i;
+      continue;
+    }
+    ssize_t length;
+    do length = write(fd, frame.start, frame.length);
+    while (length < 0 && errno == EINTR);
+    if (length >= 0) {
+      sent++;
+      continue;
+    }
+    count_failure(errno, drops, end);
+    if (*end == TAP_OK) continue;
+    /* The interface is gone, for this frame and all that follow. */
+    drops->link_down += (uint64_t)(burst->count - i - 1);
+    break;
+  }
+  return sent;
+}

@@ -1,0 +1,157 @@
+#include "device.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arguments.h"
+
+/* Tells our handles from everything else that JavaScript may pass for one. */
+static const napi_type_tag DEVICE_TAG = {0x2f1c6ad1b0a94e6bULL, 0x9c0b5d7e83f1a244ULL};
+
+static void on_closed(uv_handle_t *handle) {
+  struct device *device = handle->data;
+  device->state = CLOSED;
+  napi_remove_async_cleanup_hook(device->cleanup);
+  if (device->collected) free(device);
+}
+
+void close_device(struct device *device) {
+  if (device->fd < 0) return;
+  if (device->state == NOT_STARTED) {
+    device->state = CLOSED;
+  } else {
+    device->state = CLOSING;
+    napi_delete_reference(device->env, device->wake);
+    /* Takes the descriptor out of epoll at once, so that it may be closed before the watcher is. */
+    uv_close((uv_handle_t *)&device->watcher, on_closed);
+  }
+  close(device->fd);
+  device->fd = -1;
+}
+
+/* The handle was collected, or the environment ends. */
+static void on_collected(napi_env env, void *data, void *hint) {
+  (void)env;
+  (void)hint;
+  struct device *device = data;
+  close_device(device);
+  device->collected = true;
+  if (device->state == CLOSED) free(device);
+}
+
+/* The environment (the process, a worker thread) ends: its loop must not, before the watcher is closed. */
+static void on_environment_end(napi_async_cleanup_hook_handle hook, void *data) {
+  (void)hook;
+  close_device(data);
+}
+
+/* Calls wake(error); what it throws becomes an uncaught exception, as from any other event. */
+static void call_wake(struct device *device, int failure) {
+  napi_env env = device->env;
+  napi_handle_scope scope;
+  if (napi_open_handle_scope(env, &scope) != napi_ok) return;
+  napi_value wake;
+  napi_value receiver;
+  napi_value argument;
+  napi_status status = napi_get_reference_value(env, device->wake, &wake);
+  if (status == napi_ok) status = napi_get_global(env, &receiver);
+  if (status == napi_ok) status = napi_get_undefined(env, &argument);
+  if (status == napi_ok) {
+    if (failure != 0) argument = make_system_error(env, &(struct tap_error){failure, "poll"}, device->name);
+    status = napi_make_callback(env, NULL, receiver, wake, 1, &argument, NULL);
+  }
+  if (status == napi_pending_exception) {
+    napi_value exception;
+    if (napi_get_and_clear_last_exception(env, &exception) == napi_ok) napi_fatal_exception(env, exception);
+  }
+  napi_close_handle_scope(env, scope);
+}
+
+/*
+ * Level-triggered: as long as there is something to read, this is called once a turn of the loop, and timers and
+ * everything else get their turn in between. JavaScript that was woken but did not receive (it will later, or it is
+ * busy) is not called again until it has: otherwise the loop would spin.
+ */
+static void on_readable(uv_poll_t *watcher, int status, int events) {
+  (void)events;
+  struct device *device = watcher->data;
+  /* libuv reports POLLERR as an error, and the kernel sets it when the interface was deleted. */
+  int failure = status < 0 ? ENODEV : device->failure;
+  device->received = false;
+  if (failure != 0) {
+    uv_poll_stop(watcher);
+    device->failure = failure;
+    device->state = RESTING;
+  }
+  call_wake(device, failure);
+  if (device->state == POLLING && !device->received) {
+    /* A TAP never hangs up: this only waits for its end, and keeps the process alive meanwhile. */
+    uv_poll_start(watcher, UV_DISCONNECT, on_readable);
+    device->state = RESTING;
+  }
+}
+
+struct device *get_device(napi_env env, napi_value value) {
+  bool ours = false;
+  void *data = NULL;
+  napi_valuetype type;
+  if (napi_typeof(env, value, &type) == napi_ok && type == napi_object)
+    napi_check_object_type_tag(env, value, &DEVICE_TAG, &ours);
+  if (ours && napi_unwrap(env, value, &data) == napi_ok) return data;
+  napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "handle must be a TAP's");
+  return NULL;
+}
+
+struct device *get_open_device(napi_env env, napi_value value) {
+  struct device *device = get_device(env, value);
+  if (device == NULL || device->fd >= 0) return device;
+  napi_throw_error(env, "ERR_CLOSED", "the TAP is closed");
+  return NULL;
+}
+
+napi_value make_device(napi_env env, int fd, const char *name, bool offload) {
+  struct device *device = calloc(1, sizeof *device);
+  napi_value handle;
+  if (device == NULL) {
+    close(fd);
+    napi_throw_error(env, "ENOMEM", "no memory for a TAP");
+    return NULL;
+  }
+  device->env = env;
+  device->fd = fd;
+  device->offload = offload;
+  strncpy(device->name, name, sizeof device->name - 1);
+  if (napi_create_object(env, &handle) == napi_ok && napi_type_tag_object(env, handle, &DEVICE_TAG) == napi_ok &&
+      napi_wrap(env, handle, device, on_collected, NULL, NULL) == napi_ok)
+    return handle;
+  close(fd);
+  free(device);
+  return NULL;
+}
+
+bool start_polling(struct device *device, napi_value wake) {
+  napi_env env = device->env;
+  uv_loop_t *loop;
+  if (napi_get_uv_event_loop(env, &loop) != napi_ok) return false;
+  if (napi_create_reference(env, wake, 1, &device->wake) != napi_ok) return false;
+  int status = uv_poll_init(loop, &device->watcher, device->fd);
+  if (status < 0) {
+    napi_delete_reference(env, device->wake);
+    throw_system_error(env, &(struct tap_error){-status, "epoll_ctl"}, device->name);
+    return false;
+  }
+  device->watcher.data = device;
+  device->state = POLLING;
+  napi_add_async_cleanup_hook(env, on_environment_end, device, &device->cleanup);
+  uv_poll_start(&device->watcher, UV_READABLE, on_readable);
+  return true;
+}
+
+void received_from(struct device *device) {
+  device->received = true;
+  if (device->state != RESTING || device->failure != 0) return;
+  device->state = POLLING;
+  uv_poll_start(&device->watcher, UV_READABLE, on_readable);
+}

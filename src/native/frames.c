@@ -1,0 +1,84 @@
+#include "frames.h"
+
+#include <errno.h>
+
+#include "tap.h"
+#include "vnet.h"
+
+#define ETHERNET_HEADER 14
+
+int32_t header_length(const struct tap_burst *burst) {
+  return burst->partial != NULL ? VNET_HEADER : 0;
+}
+
+bool inside(const struct tap_burst *burst, int32_t offset, int32_t length) {
+  return offset >= header_length(burst) && length >= 0 && (size_t)offset + (size_t)length <= burst->size;
+}
+
+bool accept_frame(const struct tap_burst *burst, int32_t index, int32_t offset, int32_t length, int32_t room,
+                  struct tap_drops *drops) {
+  int32_t header = header_length(burst);
+  length -= header;
+  if (length > room) {
+    drops->oversize++;
+    return false;
+  }
+  if (header != 0) {
+    int32_t partial;
+    int32_t segments;
+    if (length < 0 || !vnet_read(burst->memory + offset - header, length, &partial, &segments)) {
+      drops->offload++;
+      return false;
+    }
+    burst->partial[index] = partial;
+    burst->segments[index] = segments;
+  }
+  burst->lengths[index] = length;
+  return true;
+}
+
+bool prepare_frame(const struct tap_burst *burst, int32_t index, struct outgoing *frame, struct tap_drops *drops,
+                   int *end) {
+  int32_t offset = load(&burst->offsets[index]);
+  int32_t length = load(&burst->lengths[index]);
+  int32_t header = header_length(burst);
+  if (!inside(burst, offset, length)) {
+    *end = TAP_OUT_OF_BOUNDS;
+    return false;
+  }
+  if (length < ETHERNET_HEADER) {
+    drops->invalid++;
+    return false;
+  }
+  uint8_t *start = burst->memory + offset - header;
+  if (header != 0 && !vnet_write(start, start + header, length, load(&burst->partial[index]), load(&burst->segments[index]))) {
+    drops->offload++;
+    return false;
+  }
+  frame->start = start;
+  frame->length = (uint32_t)(header + length);
+  return true;
+}
+
+/* Every errno of a write to a TAP. Those not named are the kernel refusing this one frame. */
+void count_failure(int number, struct tap_drops *drops, int *end) {
+  switch (number) {
+    case EAGAIN:
+    case ENOBUFS:
+    case ENOMEM:
+      drops->no_buffer++;
+      break;
+    case EIO: /* the interface is down */
+      drops->link_down++;
+      break;
+    case EBADFD: /* the interface was deleted */
+    case EBADF:
+    case ENODEV:
+    case ENXIO:
+      drops->link_down++;
+      *end = number;
+      break;
+    default: /* EINVAL (no Ethernet header), EFAULT, EMSGSIZE ... */
+      drops->invalid++;
+  }
+}
