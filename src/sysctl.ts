@@ -82,8 +82,29 @@ const LIMITS: Partial<Record<SysctlName, number>> = {
   sync_threshold: 2 ** 31 - 1,
 };
 
+/** The names of all tunables. */
+export function sysctlNames(): SysctlName[] {
+  return Object.keys(new SysctlValues()).filter((name) => name !== 'sync_period') as SysctlName[];
+}
+
 /** The tunables of a director: `director.sysctl.set('expire_nodest_conn', 1)`. */
-export class Sysctl {
+export interface Sysctl {
+  /** The names of all tunables. */
+  names(): SysctlName[];
+  /** The value; of `sync_threshold` the first number. @throws DirectorError ERR_INVALID_OPTION for an unknown name. */
+  get(name: string): number;
+  /** The value as text: `3 50` for `sync_threshold`. @throws DirectorError ERR_INVALID_OPTION for an unknown name. */
+  text(name: string): string;
+  /**
+   * Sets a tunable; a leading `net.ipv4.vs.` is understood. Takes effect at the next packet. `sync_threshold` takes its
+   * two numbers as text (`'3 50'`); with one alone the second stays.
+   * @throws DirectorError ERR_INVALID_OPTION for an unknown name or a value that is none of its own.
+   */
+  set(name: string, value: number | string): void;
+}
+
+/** Tunables that are read and set by name, checked. */
+export class SysctlTable implements Sysctl {
   readonly #values: SysctlValues;
   readonly #changed: (name: SysctlName) => void;
 
@@ -92,28 +113,20 @@ export class Sysctl {
     this.#changed = changed;
   }
 
-  /** The names of all tunables. */
   names(): SysctlName[] {
-    return Object.keys(this.#values).filter((name) => name !== 'sync_period') as SysctlName[];
+    return sysctlNames();
   }
 
-  /** The value; of `sync_threshold` the first number. @throws DirectorError ERR_INVALID_OPTION for an unknown name. */
   get(name: string): number {
     return this.#values[this.#check(name)];
   }
 
-  /** The value as text: `3 50` for `sync_threshold`. @throws DirectorError ERR_INVALID_OPTION for an unknown name. */
   text(name: string): string {
     const known = this.#check(name);
     const value = String(this.#values[known]);
     return known === 'sync_threshold' ? `${value} ${this.#values.sync_period}` : value;
   }
 
-  /**
-   * Sets a tunable; a leading `net.ipv4.vs.` is understood. Takes effect at the next packet. `sync_threshold` takes its
-   * two numbers as text (`'3 50'`); with one alone the second stays.
-   * @throws DirectorError ERR_INVALID_OPTION for an unknown name or a value that is none of its own.
-   */
   set(name: string, value: number | string): void {
     const known = this.#check(name);
     if (known === 'sync_threshold') this.#setThreshold(value);

@@ -51,12 +51,20 @@ function ports(option: string, given: MarkRule['sourcePort']): readonly [number,
   return [range[0], range[1]];
 }
 
-export class FirewallMarks {
+/** The rules that give packets firewall marks: `director.marks.add({ ... })`. */
+export interface Marks {
+  /** Adds a rule behind those there are. @throws DirectorError ERR_INVALID_OPTION */
+  add(rule: MarkRule): void;
+  /** Removes all rules. */
+  clear(): void;
+}
+
+/** Rules that give packets marks, applied. */
+export class FirewallMarks implements Marks {
   readonly #rules: Rule[] = [];
   /** Whether any rule is `local`: only then are packets for others worth a look. */
   #takesAny = false;
 
-  /** @throws DirectorError ERR_INVALID_OPTION */
   add(rule: MarkRule): void {
     optionsOf('rule', rule, RULE_OPTIONS);
     const source = rule.source === undefined ? null : parsePrefix(rule.source, 'source');

@@ -1,0 +1,120 @@
+/** Services and real servers as they are added, edited and removed, with what that means for the host and its connections. */
+import type { Address } from '../address.ts';
+import { dropUnavailable } from '../conntrack/drop-entry.ts';
+import { MASQ, TUNNEL } from '../conntrack/forward-method.ts';
+import { invalidOption } from '../errors.ts';
+import type { DestinationKey, DestinationOptions, ServiceKey, ServiceOptions } from '../services/config.ts';
+import type { Service } from '../services/service.ts';
+import { destinationName, destinationSettings, serviceName, serviceSettings } from '../services/settings.ts';
+import type { Parts } from './parts.ts';
+
+export class Catalogue {
+  readonly #parts: Parts;
+  /** When servers were removed whose connections end with them (`expire_nodest_conn`). */
+  #removedAt: number | null = null;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE */
+  get(key: ServiceKey): Service {
+    return this.#parts.registry.get(serviceName(key));
+  }
+
+  addService(key: ServiceKey, options: ServiceOptions = {}): void {
+    const { registry, known, configuration, host } = this.#parts;
+    const name = serviceName(key);
+    const service = registry.addService(name, () => serviceSettings(name, options, known));
+    if (configuration.claimVips && service.fwmark === 0) host.claim(service);
+  }
+
+  editService(key: ServiceKey, options: ServiceOptions = {}): void {
+    const { registry, known } = this.#parts;
+    const name = serviceName(key);
+    const service = registry.get(name);
+    registry.editService(service, serviceSettings(name, options, known));
+  }
+
+  deleteService(key: ServiceKey): void {
+    this.#delete(this.get(key));
+  }
+
+  flush(): void {
+    for (const service of [...this.#parts.registry.services()]) this.#delete(service);
+  }
+
+  #delete(service: Service): void {
+    const { registry, configuration, host } = this.#parts;
+    registry.deleteService(service);
+    this.#endConnectionsOfRemoved();
+    if (!configuration.claimVips || service.fwmark !== 0) return;
+    for (const other of registry.services()) if (other.address === service.address) return;
+    host.disclaim(service);
+  }
+
+  addDestination(key: ServiceKey, destination: DestinationKey, options: DestinationOptions = {}): void {
+    const service = this.get(key);
+    const settings = destinationSettings(options);
+    const { address, text, port } = nameUnder(service, destination, settings.method);
+    this.#checkFamily(service, address, text, settings.method);
+    if (!this.#isHost(address)) throw invalidOption('destination.address', text, 'the address of a host');
+    this.#parts.registry.addDestination(service, address, port, text, settings);
+  }
+
+  editDestination(key: ServiceKey, destination: DestinationKey, options: DestinationOptions = {}): void {
+    const { registry, tellings } = this.#parts;
+    const service = this.get(key);
+    const settings = destinationSettings(options);
+    const { address, text, port } = nameUnder(service, destination, settings.method);
+    this.#checkFamily(service, address, text, settings.method);
+    const edited = registry.destination(service, address, port, text);
+    const { overloaded } = edited;
+    registry.editDestination(edited, settings);
+    if (edited.overloaded !== overloaded) tellings.overloadChanged(edited);
+    tellings.throwAgain();
+  }
+
+  deleteDestination(key: ServiceKey, destination: DestinationKey): void {
+    const { registry } = this.#parts;
+    const service = this.get(key);
+    const { address, text, port } = destinationName(service, destination);
+    registry.deleteDestination(registry.destination(service, address, port, text));
+    this.#endConnectionsOfRemoved();
+  }
+
+  #checkFamily(service: Service, address: Address, text: string, method: number): void {
+    if (address.family === service.family) return;
+    if (method !== TUNNEL) {
+      throw invalidOption('destination.address', text, "of the service's family: only tunnels may differ");
+    }
+    if (this.#parts.sync.entries().length > 0) {
+      throw invalidOption('destination.address', text, "of the service's family: a sync daemon runs");
+    }
+  }
+
+  #isHost(address: Address): boolean {
+    const first = address.words[0];
+    if (address.family === 6) return first >>> 24 !== 0xff;
+    return first >>> 24 !== 0 && first >>> 28 !== 0xe && !this.#parts.host.isBroadcast4(address.words, 0);
+  }
+
+  #endConnectionsOfRemoved(): void {
+    const { sysctl, time } = this.#parts;
+    if (sysctl.expire_nodest_conn !== 0 && this.#removedAt === null) this.#removedAt = time.tick();
+  }
+
+  /** What is left of removed servers' connections ends a moment later, all at once (kernel behaviour: a delayed work). */
+  dropRemoved(tick: number): void {
+    if (this.#removedAt === null || ((tick - this.#removedAt) | 0) < 1) return;
+    this.#removedAt = null;
+    dropUnavailable(this.#parts.connections4);
+    dropUnavailable(this.#parts.connections6);
+  }
+}
+
+/** For DR and tunnels under an address service the port cannot be changed: it is the service's. */
+function nameUnder(service: Service, key: DestinationKey, method: number): ReturnType<typeof destinationName> {
+  const name = destinationName(service, key);
+  return method === MASQ || service.fwmark !== 0 ? name : { ...name, port: service.port };
+}

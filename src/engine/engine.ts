@@ -1,0 +1,99 @@
+/**
+ * What works behind a director: devices, tables, timers and the frame path. Everything that crosses this interface is plain
+ * data that can be cloned, so that an engine may run in another thread than the director that is asked.
+ *
+ * A new call is a method here, in local.ts, and of `Director`.
+ */
+import type {
+  ConnectionEntry,
+  DaemonEntry,
+  DaemonOptions,
+  DaemonRole,
+  DestinationEntry,
+  DestinationKey,
+  DestinationOptions,
+  ServiceEntry,
+  ServiceKey,
+  ServiceOptions,
+  Timeouts,
+} from '../services/config.ts';
+import type { MarkRule } from '../services/marks.ts';
+import type { RateSnapshot, StatsSnapshot } from '../services/stats.ts';
+import type { SyncCounters } from '../sync/daemons.ts';
+import type { VerdictName } from '../verdicts.ts';
+
+/** What a director tells those who listen (`director.on(...)`). Nothing is built for events that nobody listens to. */
+export interface DirectorEvents {
+  connectionCreated: (connection: ConnectionEntry) => void;
+  connectionExpired: (connection: ConnectionEntry) => void;
+  /** A destination reached its upper threshold (`overloaded`), or is below it again, or was given a higher one. */
+  destinationOverload: (service: ServiceEntry, destination: DestinationEntry) => void;
+  /** A service had no server for a packet. */
+  noDestination: (service: ServiceEntry) => void;
+  /** A device died; it is not used any more. */
+  deviceError: (interfaceName: string, error: Error) => void;
+}
+
+/** What an engine tells its director. */
+export interface EngineEvents extends DirectorEvents {
+  /** A frame that is for nobody here, and the name of the interface it came by: see `Director.onPassed`. */
+  passed: (frame: Uint8Array, interfaceName: string) => void;
+}
+
+export type EngineEvent = keyof EngineEvents;
+
+/** Hears what an engine tells. */
+export type EngineListener = <E extends EngineEvent>(event: E, ...told: Parameters<EngineEvents[E]>) => void;
+
+/** What the director counts beside the services' own statistics. */
+export interface DirectorCounters {
+  /** Frames read: the sum of all verdicts. */
+  readonly received: number;
+  /** Frames handed to devices. */
+  readonly sent: number;
+  /** Frames that devices did not take. */
+  readonly lost: number;
+  /** Packets dropped while they waited for a neighbour's MAC address. */
+  readonly neighbourDrops: number;
+  /** What the sync daemons have sent and received. */
+  readonly sync: SyncCounters;
+  /** What became of the frames read, by the names of {@link VERDICT_TEXTS}. */
+  readonly verdicts: Readonly<Record<VerdictName, number>>;
+}
+
+/** The calls of an engine; `Director`, whose methods they serve, says what each does and throws. */
+export interface Engine {
+  start(): void;
+  stop(): void;
+  poll(): number;
+  /** Whether anybody wants to be told of this event. Nothing is told before it was asked for. */
+  listen(event: EngineEvent, wanted: boolean): void;
+
+  addService(key: ServiceKey, options?: ServiceOptions): void;
+  editService(key: ServiceKey, options?: ServiceOptions): void;
+  deleteService(key: ServiceKey): void;
+  flush(): void;
+  zero(key?: ServiceKey): void;
+  addDestination(key: ServiceKey, destination: DestinationKey, options?: DestinationOptions): void;
+  editDestination(key: ServiceKey, destination: DestinationKey, options?: DestinationOptions): void;
+  deleteDestination(key: ServiceKey, destination: DestinationKey): void;
+  addMark(rule: MarkRule): void;
+  clearMarks(): void;
+
+  setTimeouts(timeouts: Partial<Timeouts>): void;
+  getTimeouts(): Timeouts;
+  getSysctl(name: string): number;
+  sysctlText(name: string): string;
+  setSysctl(name: string, value: number | string): void;
+
+  services(): ServiceEntry[];
+  service(key: ServiceKey): ServiceEntry;
+  connections(): ConnectionEntry[];
+  statistics(): StatsSnapshot;
+  rates(): RateSnapshot;
+  counters(): DirectorCounters;
+
+  startDaemon(options: DaemonOptions): void;
+  stopDaemon(role: DaemonRole): void;
+  daemons(): DaemonEntry[];
+}

@@ -1,0 +1,193 @@
+/** The engine in the thread that it is called from. */
+import type { Configuration } from '../configuration.ts';
+import { connectionEntry, serviceEntry } from '../listing.ts';
+import type {
+  ConnectionEntry,
+  DaemonEntry,
+  DaemonOptions,
+  DaemonRole,
+  DestinationKey,
+  DestinationOptions,
+  ServiceEntry,
+  ServiceKey,
+  ServiceOptions,
+  Timeouts,
+} from '../services/config.ts';
+import type { MarkRule } from '../services/marks.ts';
+import { integer, optionsOf } from '../services/settings.ts';
+import type { RateSnapshot, StatsSnapshot } from '../services/stats.ts';
+import { VERDICT_NAMES, type VerdictName } from '../verdicts.ts';
+import { Catalogue } from './catalogue.ts';
+import type { DirectorCounters, Engine, EngineEvent, EngineListener } from './engine.ts';
+import { Loop } from './loop.ts';
+import { assemble, type Parts } from './parts.ts';
+
+const LONGEST_TIMEOUT = 31 * 86400;
+
+export class LocalEngine implements Engine {
+  readonly #parts: Parts;
+  readonly #catalogue: Catalogue;
+  readonly #loop: Loop;
+
+  /** @throws DirectorError ERR_INVALID_OPTION for a gateway that no interface reaches. */
+  constructor(configuration: Configuration, listener: EngineListener) {
+    this.#parts = assemble(configuration, listener);
+    this.#catalogue = new Catalogue(this.#parts);
+    this.#loop = new Loop(this.#parts, this.#catalogue);
+  }
+
+  // ---- Life -------------------------------------------------------------------------------------------------------
+
+  start(): void {
+    this.#loop.start();
+  }
+
+  stop(): void {
+    this.#loop.stop();
+  }
+
+  poll(): number {
+    return this.#loop.poll();
+  }
+
+  listen(event: EngineEvent, wanted: boolean): void {
+    const { tellings, pipeline } = this.#parts;
+    tellings.listen(event, wanted);
+    if (event !== 'passed') return;
+    pipeline.onPassed = wanted ? (frame, name) => tellings.tell('passed', frame, name) : null;
+  }
+
+  // ---- Services and real servers ----------------------------------------------------------------------------------
+
+  addService(key: ServiceKey, options?: ServiceOptions): void {
+    this.#catalogue.addService(key, options);
+  }
+
+  editService(key: ServiceKey, options?: ServiceOptions): void {
+    this.#catalogue.editService(key, options);
+  }
+
+  deleteService(key: ServiceKey): void {
+    this.#catalogue.deleteService(key);
+  }
+
+  flush(): void {
+    this.#catalogue.flush();
+  }
+
+  zero(key?: ServiceKey): void {
+    const { registry, pipeline } = this.#parts;
+    const services = key === undefined ? registry.services() : [this.#catalogue.get(key)];
+    for (const service of services) {
+      service.stats.zero();
+      for (const destination of service.destinations) destination.stats.zero();
+    }
+    if (key === undefined) pipeline.stats.zero();
+  }
+
+  addDestination(key: ServiceKey, destination: DestinationKey, options?: DestinationOptions): void {
+    this.#catalogue.addDestination(key, destination, options);
+  }
+
+  editDestination(key: ServiceKey, destination: DestinationKey, options?: DestinationOptions): void {
+    this.#catalogue.editDestination(key, destination, options);
+  }
+
+  deleteDestination(key: ServiceKey, destination: DestinationKey): void {
+    this.#catalogue.deleteDestination(key, destination);
+  }
+
+  addMark(rule: MarkRule): void {
+    this.#parts.marks.add(rule);
+  }
+
+  clearMarks(): void {
+    this.#parts.marks.clear();
+  }
+
+  // ---- Timeouts and tunables --------------------------------------------------------------------------------------
+
+  setTimeouts(timeouts: Partial<Timeouts>): void {
+    optionsOf('timeouts', timeouts, ['tcp', 'tcpfin', 'udp']);
+    for (const name of ['tcp', 'tcpfin', 'udp'] as const) integer(name, timeouts[name], 0, LONGEST_TIMEOUT, 0);
+    this.#parts.timeouts.set(timeouts);
+  }
+
+  getTimeouts(): Timeouts {
+    return this.#parts.timeouts.get();
+  }
+
+  getSysctl(name: string): number {
+    return this.#parts.tunables.get(name);
+  }
+
+  sysctlText(name: string): string {
+    return this.#parts.tunables.text(name);
+  }
+
+  setSysctl(name: string, value: number | string): void {
+    this.#parts.tunables.set(name, value);
+  }
+
+  // ---- Listings ---------------------------------------------------------------------------------------------------
+
+  services(): ServiceEntry[] {
+    this.#loop.settle();
+    return Array.from(this.#parts.registry.services(), serviceEntry);
+  }
+
+  service(key: ServiceKey): ServiceEntry {
+    this.#loop.settle();
+    return serviceEntry(this.#catalogue.get(key));
+  }
+
+  connections(): ConnectionEntry[] {
+    this.#loop.settle();
+    const { connections4, connections6, time } = this.#parts;
+    const entries: ConnectionEntry[] = [];
+    for (const connections of [connections4, connections6]) {
+      connections.table.forEach((row) => {
+        entries.push(connectionEntry(connections, row, time.tick()));
+      });
+    }
+    return entries;
+  }
+
+  statistics(): StatsSnapshot {
+    return this.#parts.pipeline.stats.snapshot();
+  }
+
+  rates(): RateSnapshot {
+    return this.#parts.pipeline.stats.rates();
+  }
+
+  counters(): DirectorCounters {
+    const { pipeline, wire, host, sync } = this.#parts;
+    const { received, verdicts } = pipeline;
+    return {
+      received,
+      sent: wire.sent,
+      lost: wire.lost,
+      neighbourDrops: host.neighbours.dropped,
+      sync: sync.counters,
+      verdicts: Object.fromEntries(VERDICT_NAMES.map((name, i) => [name, verdicts[i]])) as Record<VerdictName, number>,
+    };
+  }
+
+  // ---- Sync daemons -----------------------------------------------------------------------------------------------
+
+  startDaemon(options: DaemonOptions): void {
+    this.#loop.refuseStopped();
+    this.#parts.sync.start(options);
+    this.#parts.wire.flush();
+  }
+
+  stopDaemon(role: DaemonRole): void {
+    this.#parts.sync.stop(role);
+    this.#parts.wire.flush();
+  }
+
+  daemons(): DaemonEntry[] {
+    return this.#parts.sync.entries();
+  }
+}
