@@ -2,6 +2,7 @@
  * What the director needs of a network interface: bursts of Ethernet frames in, bursts out, and a call when there is
  * something to read. Concrete devices live beside this file; the director knows only this interface.
  */
+import type { MessagePort } from 'node:worker_threads';
 
 /**
  * A burst of frames in one block of memory. The director owns it and hands the same object in again and again, so a
@@ -33,6 +34,18 @@ export interface FrameBatch {
   readonly room: number;
   /** How many entries are frames (transmitting), or may be filled (receiving). */
   count: number;
+}
+
+/** A device, or one queue of it, on its way to another thread: plain data that can be cloned. */
+export interface DeviceTransfer {
+  /** URL of the module, and the name of its export, of the class whose static `adopt(data)` makes a device of the data. */
+  readonly module: string;
+  readonly export: string;
+  readonly data: unknown;
+  /** What of the data is moved and not cloned: message ports. */
+  readonly transferList?: readonly MessagePort[];
+  /** Whether the device keeps a program alive, as one of the kernel's does. */
+  readonly keepsAlive: boolean;
 }
 
 /** A network interface that carries Ethernet frames. */
@@ -79,4 +92,13 @@ export interface Device {
 
   /** Lets go of everything the device holds. Does nothing when called again. */
   close(): void;
+
+  /**
+   * Hands the device on to `count` other threads, one queue to each, for a director that runs there (`threads`). It is
+   * theirs from then on; here it can only be closed. A device without this method cannot be used by such a director.
+   * @throws DirectorError ERR_DEVICE when it is in use or closed, ERR_INVALID_OPTION when it has not as many queues.
+   */
+  transfer?(count: number): readonly DeviceTransfer[];
+  /** For a transferred device whose other end is in this thread: hands on what has come since. */
+  collect?(): void;
 }

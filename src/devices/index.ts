@@ -1,5 +1,5 @@
 /** Network interfaces for a director, and wrappers that watch, record or disturb one. */
-export type { Device, FrameBatch } from './device.ts';
+export type { Device, DeviceTransfer, FrameBatch } from './device.ts';
 export {
   type FaultCounts,
   FaultDevice,
