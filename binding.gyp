@@ -11,6 +11,7 @@
             "src/native/burst.c",
             "src/native/device.c",
             "src/native/frames.c",
+            "src/native/system.c",
             "src/native/tap.c",
             "src/native/vnet.c"
           ],

@@ -52,6 +52,21 @@ bool get_text(napi_env env, napi_value value, const char *name, char *result, si
   return false;
 }
 
+bool get_mac(napi_env env, napi_value value, const char *name, uint8_t *mac, bool *given) {
+  bool is_typed_array = false;
+  napi_typedarray_type type;
+  size_t length = 0;
+  void *data;
+  napi_is_typedarray(env, value, &is_typed_array);
+  if (is_typed_array && napi_get_typedarray_info(env, value, &type, &length, &data, NULL, NULL) == napi_ok &&
+      type == napi_uint8_array && (length == 0 || length == MAC_LENGTH)) {
+    *given = length != 0;
+    if (*given) memcpy(mac, data, MAC_LENGTH);
+    return true;
+  }
+  return wrong_type(env, name, "a Uint8Array of 6 bytes or none");
+}
+
 static bool get_array(napi_env env, napi_value value, const char *name, napi_typedarray_type wanted,
                       const char *expected, void **data, size_t *length) {
   bool is_typed_array = false;
@@ -73,7 +88,7 @@ static bool get_words(napi_env env, napi_value value, const char *name, int32_t 
   return true;
 }
 
-bool get_burst(napi_env env, const napi_value *arrays, napi_value count, bool offload, struct tap_burst *burst) {
+bool get_burst(napi_env env, const napi_value *arrays, napi_value count, bool offload, struct burst *burst) {
   void *memory;
   int32_t *offsets;
   size_t most = INT32_MAX;
@@ -96,13 +111,31 @@ void throw_out_of_bounds(napi_env env, int32_t index) {
   napi_throw_range_error(env, "ERR_OUT_OF_RANGE", message);
 }
 
+bool set_number(napi_env env, napi_value object, const char *name, double number) {
+  napi_value value;
+  return napi_create_double(env, number, &value) == napi_ok &&
+         napi_set_named_property(env, object, name, value) == napi_ok;
+}
+
+bool set_bytes(napi_env env, napi_value object, const char *name, const uint8_t *bytes, size_t count) {
+  napi_value array;
+  if (napi_create_array_with_length(env, count, &array) != napi_ok) return false;
+  for (size_t i = 0; i < count; i++) {
+    napi_value byte;
+    if (napi_create_uint32(env, bytes[i], &byte) != napi_ok ||
+        napi_set_element(env, array, (uint32_t)i, byte) != napi_ok)
+      return false;
+  }
+  return napi_set_named_property(env, object, name, array) == napi_ok;
+}
+
 static void set_text(napi_env env, napi_value object, const char *name, const char *text) {
   napi_value value;
   if (napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &value) == napi_ok)
     napi_set_named_property(env, object, name, value);
 }
 
-napi_value make_system_error(napi_env env, const struct tap_error *error, const char *device) {
+napi_value make_system_error(napi_env env, const struct system_error *error, const char *device) {
   char code[32];
   char reason[128];
   uv_err_name_r(-error->number, code, sizeof code);
@@ -129,7 +162,7 @@ napi_value make_system_error(napi_env env, const struct tap_error *error, const 
   return result;
 }
 
-void throw_system_error(napi_env env, const struct tap_error *error, const char *device) {
+void throw_system_error(napi_env env, const struct system_error *error, const char *device) {
   napi_value exception = make_system_error(env, error, device);
   if (exception != NULL) napi_throw(env, exception);
 }

@@ -25,15 +25,15 @@ static ssize_t read_frame(int fd, uint8_t *slot, size_t room, bool has_byte_behi
   return readv(fd, parts, 2);
 }
 
-int32_t tap_receive(int fd, const struct tap_burst *burst, int32_t room, struct tap_drops *drops, int *end) {
+int32_t tap_receive(int fd, const struct burst *burst, int32_t room, struct drops *drops, int *end) {
   const int32_t header = header_length(burst);
   int32_t filled = 0;
-  *end = TAP_OK;
+  *end = BURST_OK;
   /* As many reads as there are entries: a flood of frames that do not fit must not hold the loop here. */
   for (int32_t reads = 0; reads < burst->count; reads++) {
     int32_t offset = load(&burst->offsets[filled]);
     if (!inside(burst, offset, room)) {
-      *end = TAP_OUT_OF_BOUNDS;
+      *end = BURST_OUT_OF_BOUNDS;
       break;
     }
     uint8_t *slot = burst->memory + offset - header;
@@ -50,13 +50,13 @@ int32_t tap_receive(int fd, const struct tap_burst *burst, int32_t room, struct 
   return filled;
 }
 
-int32_t tap_transmit(int fd, const struct tap_burst *burst, struct tap_drops *drops, int *end) {
+int32_t tap_transmit(int fd, const struct burst *burst, struct drops *drops, int *end) {
   int32_t sent = 0;
-  *end = TAP_OK;
+  *end = BURST_OK;
   for (int32_t i = 0; i < burst->count; i++) {
     struct outgoing frame;
     if (!prepare_frame(burst, i, &frame, drops, end)) {
-      if (*end != TAP_OK) return i;
+      if (*end != BURST_OK) return i;
       continue;
     }
     ssize_t length;
@@ -67,7 +67,7 @@ int32_t tap_transmit(int fd, const struct tap_burst *burst, struct tap_drops *dr
       continue;
     }
     count_failure(errno, drops, end);
-    if (*end == TAP_OK) continue;
+    if (*end == BURST_OK) continue;
     /* The interface is gone, for this frame and all that follow. */
     drops->link_down += (uint64_t)(burst->count - i - 1);
     break;

@@ -1,5 +1,5 @@
 /*
- * Bursts of frames between a TAP's descriptor and somebody else's memory, one read or write for each.
+ * Bursts of frames, and how a TAP's are carried: one read or write for each.
  */
 #ifndef TAPVS_BURST_H
 #define TAPVS_BURST_H
@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 /* Frames that were lost, by reason. */
-struct tap_drops {
+struct drops {
   uint64_t oversize;  /* received, longer than the room for it */
   uint64_t no_buffer; /* not sent: the kernel had no memory or no queue space (EAGAIN, ENOBUFS, ENOMEM) */
   uint64_t link_down; /* not sent: the interface is down (EIO) */
@@ -21,7 +21,7 @@ struct tap_drops {
  * A burst in somebody else's memory. Nothing in the arrays is trusted: another thread may share and change them, so
  * each entry is read once and checked against the memory's size before it is used.
  */
-struct tap_burst {
+struct burst {
   uint8_t *memory;
   size_t size;
   const int32_t *offsets;
@@ -32,16 +32,16 @@ struct tap_burst {
 };
 
 /* What ended a burst. Values above 0 are errno: the interface is gone. */
-#define TAP_OK 0
-#define TAP_OUT_OF_BOUNDS (-1) /* an entry lies outside of the memory; the one whose index was returned */
+#define BURST_OK 0
+#define BURST_OUT_OF_BOUNDS (-1) /* an entry lies outside of the memory; the one whose index was returned */
 
 /*
  * Reads up to burst->count frames. Returns how many; *end says why it stopped. A virtio-net header lies in front of the
  * frame, in bytes that must be the memory's too.
  */
-int32_t tap_receive(int fd, const struct tap_burst *burst, int32_t room, struct tap_drops *drops, int *end);
+int32_t tap_receive(int fd, const struct burst *burst, int32_t room, struct drops *drops, int *end);
 
 /* Writes burst->count frames. Returns how many the kernel took; *end says why it stopped. */
-int32_t tap_transmit(int fd, const struct tap_burst *burst, struct tap_drops *drops, int *end);
+int32_t tap_transmit(int fd, const struct burst *burst, struct drops *drops, int *end);
 
 #endif

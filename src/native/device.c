@@ -3,18 +3,22 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "arguments.h"
 
 /* Tells our handles from everything else that JavaScript may pass for one. */
 static const napi_type_tag DEVICE_TAG = {0x2f1c6ad1b0a94e6bULL, 0x9c0b5d7e83f1a244ULL};
 
+static void free_device(struct device *device) {
+  free(device->port);
+  free(device);
+}
+
 static void on_closed(uv_handle_t *handle) {
   struct device *device = handle->data;
   device->state = CLOSED;
   napi_remove_async_cleanup_hook(device->cleanup);
-  if (device->collected) free(device);
+  if (device->collected) free_device(device);
 }
 
 void close_device(struct device *device) {
@@ -27,7 +31,7 @@ void close_device(struct device *device) {
     /* Takes the descriptor out of epoll at once, so that it may be closed before the watcher is. */
     uv_close((uv_handle_t *)&device->watcher, on_closed);
   }
-  close(device->fd);
+  device->kind->release(device);
   device->fd = -1;
 }
 
@@ -38,7 +42,7 @@ static void on_collected(napi_env env, void *data, void *hint) {
   struct device *device = data;
   close_device(device);
   device->collected = true;
-  if (device->state == CLOSED) free(device);
+  if (device->state == CLOSED) free_device(device);
 }
 
 /* The environment (the process, a worker thread) ends: its loop must not, before the watcher is closed. */
@@ -59,7 +63,7 @@ static void call_wake(struct device *device, int failure) {
   if (status == napi_ok) status = napi_get_global(env, &receiver);
   if (status == napi_ok) status = napi_get_undefined(env, &argument);
   if (status == napi_ok) {
-    if (failure != 0) argument = make_system_error(env, &(struct tap_error){failure, "poll"}, device->name);
+    if (failure != 0) argument = make_system_error(env, &(struct system_error){failure, "poll"}, device->name);
     status = napi_make_callback(env, NULL, receiver, wake, 1, &argument, NULL);
   }
   if (status == napi_pending_exception) {
@@ -87,7 +91,7 @@ static void on_readable(uv_poll_t *watcher, int status, int events) {
   }
   call_wake(device, failure);
   if (device->state == POLLING && !device->received) {
-    /* A TAP never hangs up: this only waits for its end, and keeps the process alive meanwhile. */
+    /* A device never hangs up: this only waits for its end, and keeps the process alive meanwhile. */
     uv_poll_start(watcher, UV_DISCONNECT, on_readable);
     device->state = RESTING;
   }
@@ -100,25 +104,29 @@ struct device *get_device(napi_env env, napi_value value) {
   if (napi_typeof(env, value, &type) == napi_ok && type == napi_object)
     napi_check_object_type_tag(env, value, &DEVICE_TAG, &ours);
   if (ours && napi_unwrap(env, value, &data) == napi_ok) return data;
-  napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "handle must be a TAP's");
+  napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "handle must be a device's");
   return NULL;
 }
 
 struct device *get_open_device(napi_env env, napi_value value) {
   struct device *device = get_device(env, value);
   if (device == NULL || device->fd >= 0) return device;
-  napi_throw_error(env, "ERR_CLOSED", "the TAP is closed");
+  napi_throw_error(env, "ERR_CLOSED", "the device is closed");
   return NULL;
 }
 
-napi_value make_device(napi_env env, int fd, const char *name, bool offload) {
+napi_value make_device(napi_env env, const struct device_kind *kind, void *port, int fd, const char *name, bool offload) {
+  struct device unborn = {.kind = kind, .port = port, .fd = fd};
   struct device *device = calloc(1, sizeof *device);
   napi_value handle;
   if (device == NULL) {
-    close(fd);
-    napi_throw_error(env, "ENOMEM", "no memory for a TAP");
+    kind->release(&unborn);
+    free(port);
+    napi_throw_error(env, "ENOMEM", "no memory for a device");
     return NULL;
   }
+  device->kind = kind;
+  device->port = port;
   device->env = env;
   device->fd = fd;
   device->offload = offload;
@@ -126,8 +134,8 @@ napi_value make_device(napi_env env, int fd, const char *name, bool offload) {
   if (napi_create_object(env, &handle) == napi_ok && napi_type_tag_object(env, handle, &DEVICE_TAG) == napi_ok &&
       napi_wrap(env, handle, device, on_collected, NULL, NULL) == napi_ok)
     return handle;
-  close(fd);
-  free(device);
+  kind->release(device);
+  free_device(device);
   return NULL;
 }
 
@@ -139,7 +147,7 @@ bool start_polling(struct device *device, napi_value wake) {
   int status = uv_poll_init(loop, &device->watcher, device->fd);
   if (status < 0) {
     napi_delete_reference(env, device->wake);
-    throw_system_error(env, &(struct tap_error){-status, "epoll_ctl"}, device->name);
+    throw_system_error(env, &(struct system_error){-status, "epoll_ctl"}, device->name);
     return false;
   }
   device->watcher.data = device;

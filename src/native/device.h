@@ -1,5 +1,6 @@
 /*
- * An open TAP as JavaScript holds it: its life, from opening to the last callback of libuv, and its wake-ups.
+ * An open device as JavaScript holds it: its life, from opening to the last callback of libuv, and its wake-ups. How frames
+ * are moved is its kind's.
  */
 #ifndef TAPVS_DEVICE_H
 #define TAPVS_DEVICE_H
@@ -11,6 +12,20 @@
 
 #include "burst.h"
 
+struct device;
+
+/* What kinds of devices do each in their own way. */
+struct device_kind {
+  /* Fills up to burst->count frames. Returns how many; *end says why it stopped. */
+  int32_t (*receive)(struct device *device, const struct burst *burst, int32_t room, int *end);
+  /* Sends burst->count frames. Returns how many the kernel took; *end says why it stopped. */
+  int32_t (*transmit)(struct device *device, const struct burst *burst, int *end);
+  /* Frames that the kernel lost because they were not taken in time, also when closed; NULL where nobody counts them. */
+  uint64_t (*count_missed)(struct device *device);
+  /* Closes the descriptor and whatever else the kind holds; called once. */
+  void (*release)(struct device *device);
+};
+
 enum poll_state {
   NOT_STARTED, /* no wake-up asked for; libuv does not know the descriptor */
   POLLING,
@@ -21,11 +36,13 @@ enum poll_state {
 
 /* One descriptor. Lives until both its JavaScript handle is gone and libuv has let go of the watcher. */
 struct device {
+  const struct device_kind *kind;
+  void *port; /* the kind's own, from malloc; freed with the device */
   napi_env env;
-  int fd; /* -1 once closed */
+  int fd; /* what is polled; -1 once closed */
   char name[IFNAMSIZ];
   bool offload; /* frames have a virtio-net header */
-  struct tap_drops drops;
+  struct drops drops;
   int failure; /* errno by which a read or write found the interface gone; the watcher reports it */
   enum poll_state state;
   bool received;  /* receive was called since JavaScript was woken */
@@ -35,8 +52,11 @@ struct device {
   napi_async_cleanup_hook_handle cleanup; /* while libuv holds the watcher */
 };
 
-/* A handle for a descriptor, which is the handle's from now on, also on failure: then NULL, an exception pending. */
-napi_value make_device(napi_env env, int fd, const char *name, bool offload);
+/*
+ * A handle for a descriptor and what else its kind has opened, which is the handle's from now on, also on failure: then
+ * NULL, an exception pending.
+ */
+napi_value make_device(napi_env env, const struct device_kind *kind, void *port, int fd, const char *name, bool offload);
 
 /* The device of a handle; NULL with an exception pending when it is none. */
 struct device *get_device(napi_env env, napi_value value);

@@ -7,16 +7,16 @@
 
 #define ETHERNET_HEADER 14
 
-int32_t header_length(const struct tap_burst *burst) {
+int32_t header_length(const struct burst *burst) {
   return burst->partial != NULL ? VNET_HEADER : 0;
 }
 
-bool inside(const struct tap_burst *burst, int32_t offset, int32_t length) {
+bool inside(const struct burst *burst, int32_t offset, int32_t length) {
   return offset >= header_length(burst) && length >= 0 && (size_t)offset + (size_t)length <= burst->size;
 }
 
-bool accept_frame(const struct tap_burst *burst, int32_t index, int32_t offset, int32_t length, int32_t room,
-                  struct tap_drops *drops) {
+bool accept_frame(const struct burst *burst, int32_t index, int32_t offset, int32_t length, int32_t room,
+                  struct drops *drops) {
   int32_t header = header_length(burst);
   length -= header;
   if (length > room) {
@@ -37,13 +37,13 @@ bool accept_frame(const struct tap_burst *burst, int32_t index, int32_t offset, 
   return true;
 }
 
-bool prepare_frame(const struct tap_burst *burst, int32_t index, struct outgoing *frame, struct tap_drops *drops,
+bool prepare_frame(const struct burst *burst, int32_t index, struct outgoing *frame, struct drops *drops,
                    int *end) {
   int32_t offset = load(&burst->offsets[index]);
   int32_t length = load(&burst->lengths[index]);
   int32_t header = header_length(burst);
   if (!inside(burst, offset, length)) {
-    *end = TAP_OUT_OF_BOUNDS;
+    *end = BURST_OUT_OF_BOUNDS;
     return false;
   }
   if (length < ETHERNET_HEADER) {
@@ -61,7 +61,7 @@ bool prepare_frame(const struct tap_burst *burst, int32_t index, struct outgoing
 }
 
 /* Every errno of a write to a TAP. Those not named are the kernel refusing this one frame. */
-void count_failure(int number, struct tap_drops *drops, int *end) {
+void count_failure(int number, struct drops *drops, int *end) {
   switch (number) {
     case EAGAIN:
     case ENOBUFS:

@@ -12,17 +12,17 @@ static inline int32_t load(const int32_t *entry) {
 }
 
 /* Bytes in front of each frame that are read and written with it. */
-int32_t header_length(const struct tap_burst *burst);
+int32_t header_length(const struct burst *burst);
 
 /* Whether a frame, with the header in front of it, lies in the memory. */
-bool inside(const struct tap_burst *burst, int32_t offset, int32_t length);
+bool inside(const struct burst *burst, int32_t offset, int32_t length);
 
 /*
  * Takes `length` bytes that were read into the slot at `offset`, header included, as the frame of entry `index`. False
  * when it is none, which is counted. A `length` beyond header and room tells of a frame that was longer.
  */
-bool accept_frame(const struct tap_burst *burst, int32_t index, int32_t offset, int32_t length, int32_t room,
-                  struct tap_drops *drops);
+bool accept_frame(const struct burst *burst, int32_t index, int32_t offset, int32_t length, int32_t room,
+                  struct drops *drops);
 
 /* What is to be written for a frame: the frame, and the header in front of it. */
 struct outgoing {
@@ -34,10 +34,10 @@ struct outgoing {
  * Makes entry `index` ready to be written. False when it cannot be: either that is counted, or *end says that the entry
  * lies outside of the memory.
  */
-bool prepare_frame(const struct tap_burst *burst, int32_t index, struct outgoing *frame, struct tap_drops *drops,
+bool prepare_frame(const struct burst *burst, int32_t index, struct outgoing *frame, struct drops *drops,
                    int *end);
 
 /* Counts a write that failed with this errno. *end tells of one by which the interface is gone. */
-void count_failure(int number, struct tap_drops *drops, int *end);
+void count_failure(int number, struct drops *drops, int *end);
 
 #endif

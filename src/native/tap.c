@@ -4,12 +4,10 @@
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if_arp.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <uv.h>
 
 /* Since Linux 6.2; the headers of older systems lack them. */
 #ifndef TUN_F_USO4
@@ -17,25 +15,12 @@
 #define TUN_F_USO6 0x40
 #endif
 
-static bool failed(struct tap_error *error, const char *syscall, int number) {
-  error->number = number;
-  error->syscall = syscall;
-  return false;
-}
-
-/* Close without touching errno; EINTR needs no second try, Linux has let go of the descriptor by then. */
-static void close_quietly(int fd) {
-  int saved = errno;
-  close(fd);
-  errno = saved;
-}
-
 /*
  * Makes or attaches to the interface. IFF_NO_PI: no packet information in front of frames; IFF_VNET_HDR: a virtio-net
  * header instead, without which the kernel segments and checksums before it hands a frame over.
  */
 static bool attach(int fd, int sock, const struct tap_options *options, struct ifreq *request,
-                   struct tap_error *error) {
+                   struct system_error *error) {
   memset(request, 0, sizeof *request);
   memcpy(request->ifr_name, options->name, IFNAMSIZ);
   /* TUNSETIFF makes what it does not find, so whether it is there has to be asked first. */
@@ -54,7 +39,7 @@ static bool attach(int fd, int sock, const struct tap_options *options, struct i
  * Tells the kernel what it may leave to us. Also when that is nothing: an interface that stays keeps what its last
  * owner said, and would hand over frames with checksums that nobody completes.
  */
-static bool set_offload(int fd, const struct tap_options *options, struct tap_info *info, struct tap_error *error) {
+static bool set_offload(int fd, const struct tap_options *options, struct tap_info *info, struct system_error *error) {
   info->offload = 0;
   if (options->offload) {
     /* What an earlier owner of the interface may have chosen otherwise: the header's size and its byte order. */
@@ -75,14 +60,14 @@ static bool set_offload(int fd, const struct tap_options *options, struct tap_in
  * (`ip tuntap add ... user`) may attach to it without being allowed to change it.
  */
 static bool configure(int sock, const struct tap_options *options, struct ifreq *request, struct tap_info *info,
-                      struct tap_error *error) {
+                      struct system_error *error) {
   if (ioctl(sock, SIOCGIFHWADDR, request) < 0) return failed(error, "ioctl SIOCGIFHWADDR", errno);
-  if (options->has_mac && memcmp(request->ifr_hwaddr.sa_data, options->mac, TAP_MAC_LENGTH) != 0) {
+  if (options->has_mac && memcmp(request->ifr_hwaddr.sa_data, options->mac, MAC_LENGTH) != 0) {
     request->ifr_hwaddr.sa_family = ARPHRD_ETHER;
-    memcpy(request->ifr_hwaddr.sa_data, options->mac, TAP_MAC_LENGTH);
+    memcpy(request->ifr_hwaddr.sa_data, options->mac, MAC_LENGTH);
     if (ioctl(sock, SIOCSIFHWADDR, request) < 0) return failed(error, "ioctl SIOCSIFHWADDR", errno);
   }
-  memcpy(info->mac, request->ifr_hwaddr.sa_data, TAP_MAC_LENGTH);
+  memcpy(info->mac, request->ifr_hwaddr.sa_data, MAC_LENGTH);
 
   if (ioctl(sock, SIOCGIFMTU, request) < 0) return failed(error, "ioctl SIOCGIFMTU", errno);
   if (options->mtu != 0 && request->ifr_mtu != options->mtu) {
@@ -102,7 +87,7 @@ static bool configure(int sock, const struct tap_options *options, struct ifreq 
 }
 
 /* Attaches one more descriptor to the interface whose name `options` holds; -1 when that fails. */
-static int open_queue(int sock, const struct tap_options *options, struct ifreq *request, struct tap_error *error) {
+static int open_queue(int sock, const struct tap_options *options, struct ifreq *request, struct system_error *error) {
   int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) {
     failed(error, "open /dev/net/tun", errno);
@@ -114,7 +99,7 @@ static int open_queue(int sock, const struct tap_options *options, struct ifreq 
 }
 
 /* The queues of a TAP whose name is settled: the first is open, `info` counts those that are. */
-static bool open_others(int sock, const struct tap_options *options, struct tap_info *info, struct tap_error *error) {
+static bool open_others(int sock, const struct tap_options *options, struct tap_info *info, struct system_error *error) {
   struct tap_options others = *options;
   struct ifreq request;
   memcpy(others.name, info->name, IFNAMSIZ);
@@ -128,7 +113,7 @@ static bool open_others(int sock, const struct tap_options *options, struct tap_
 }
 
 /* Opens the TAP in the calling thread's network namespace. */
-static bool open_here(const struct tap_options *options, struct tap_info *info, struct tap_error *error) {
+static bool open_here(const struct tap_options *options, struct tap_info *info, struct system_error *error) {
   info->queues = 0;
   int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (sock < 0) return failed(error, "socket", errno);
@@ -149,36 +134,17 @@ static bool open_here(const struct tap_options *options, struct tap_info *info, 
   return ok;
 }
 
-struct visit {
-  int namespace_fd;
+struct opening {
   const struct tap_options *options;
   struct tap_info *info;
-  struct tap_error *error;
-  bool ok;
 };
 
-static void open_there(void *argument) {
-  struct visit *visit = argument;
-  if (setns(visit->namespace_fd, CLONE_NEWNET) < 0) visit->ok = failed(visit->error, "setns", errno);
-  else visit->ok = open_here(visit->options, visit->info, visit->error);
+static bool open_step(void *argument, struct system_error *error) {
+  const struct opening *opening = argument;
+  return open_here(opening->options, opening->info, error);
 }
 
-bool tap_open(const struct tap_options *options, struct tap_info *info, struct tap_error *error) {
-  if (options->namespace_path == NULL) return open_here(options, info, error);
-
-  /*
-   * A network namespace belongs to a thread, a descriptor to the process. So a thread made for this one call visits
-   * the namespace and ends there. The calling thread never leaves its own: the way back, which the kernel refuses to
-   * a process whose user namespace does not own the namespace it came from, is not needed.
-   * libuv's thread functions, since glibc moved pthread_create (2.34): the binary runs on the older ones as well.
-   */
-  struct visit visit = {.options = options, .info = info, .error = error};
-  visit.namespace_fd = open(options->namespace_path, O_RDONLY | O_CLOEXEC);
-  if (visit.namespace_fd < 0) return failed(error, "open", errno);
-  uv_thread_t thread;
-  int status = uv_thread_create(&thread, open_there, &visit);
-  if (status != 0) visit.ok = failed(error, "clone", -status);
-  else uv_thread_join(&thread);
-  close_quietly(visit.namespace_fd);
-  return visit.ok;
+bool tap_open(const struct tap_options *options, struct tap_info *info, struct system_error *error) {
+  struct opening opening = {options, info};
+  return in_namespace(options->namespace_path, open_step, &opening, error);
 }

@@ -8,7 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define TAP_MAC_LENGTH 6
+#include "system.h"
+
 /* As many as the kernel allows (MAX_TAP_QUEUES). */
 #define TAP_MOST_QUEUES 256
 /* Bytes of the virtio-net header in front of each frame, where there is one. */
@@ -26,7 +27,7 @@ struct tap_options {
   const char *namespace_path;   /* file of a network namespace; NULL is the caller's own */
   enum tap_existence existence;
   bool has_mac;
-  uint8_t mac[TAP_MAC_LENGTH];  /* for the kernel's end */
+  uint8_t mac[MAC_LENGTH];  /* for the kernel's end */
   int mtu;                      /* 0 leaves it alone */
   bool up;                      /* bring the interface up */
   bool offload;                 /* a virtio-net header in front of frames; checksums and segmentation left to us */
@@ -38,18 +39,12 @@ struct tap_info {
   int fds[TAP_MOST_QUEUES];
   int queues; /* how many descriptors there are */
   char name[IFNAMSIZ];
-  uint8_t mac[TAP_MAC_LENGTH];
+  uint8_t mac[MAC_LENGTH];
   int mtu;
   unsigned offload; /* what the kernel may leave to us: TUN_F_ bits */
 };
 
-/* Which system call failed, and how. */
-struct tap_error {
-  int number;
-  const char *syscall;
-};
-
 /* Opens a TAP. Returns false, with nothing left open or made, and *error filled in, when a step fails. */
-bool tap_open(const struct tap_options *options, struct tap_info *info, struct tap_error *error);
+bool tap_open(const struct tap_options *options, struct tap_info *info, struct system_error *error);
 
 #endif

@@ -126,7 +126,7 @@ test('arguments of the wrong number, kind or range are named', (t) => {
     ] as const) {
       const error = callWith(native, name, [stranger, ...rest]) as Error;
       t.true(error instanceof TypeError);
-      t.is(error.message, "handle must be a TAP's");
+      t.is(error.message, "handle must be a device's");
     }
   }
   for (const each of [handle, offloading]) native.close(each);
