@@ -11,12 +11,14 @@
             "src/native/burst.c",
             "src/native/device.c",
             "src/native/frames.c",
+            "src/native/handover.c",
             "src/native/system.c",
             "src/native/tap.c",
             "src/native/vnet.c"
           ],
           "defines": ["NAPI_VERSION=8", "_GNU_SOURCE"],
           "cflags": ["-std=gnu11", "-Wall", "-Wextra", "-fvisibility=hidden"],
+          "ldflags": ["-Wl,-z,nodelete"],
           "conditions": [["werror=='true'", { "cflags": ["-Werror"] }]]
         }, {
           "type": "none"

@@ -17,6 +17,10 @@ function useOne(way) {
   if (way === 2) setImmediate(() => device.close());
   if (way === 3) TapDevice.open({ namespace }); // never started, never closed: collected
   if (way === 3) device.close();
+  // Several queues, handed on, adopted and closed or collected.
+  const [first, second] = TapDevice.open({ namespace, queues: 2, offload: true }).transfer(2);
+  TapDevice.adopt(first.data).close();
+  TapDevice.adopt(second.data);
   try {
     TapDevice.open({ name: 'none0', existing: true, namespace });
   } catch {

@@ -2,7 +2,6 @@ import { formatMac } from '../address.ts';
 import { invalidOption } from '../errors.ts';
 import {
   loadBinding,
-  type OpenedTap,
   TAP_ANY,
   TAP_EXISTING,
   TAP_NEW,
@@ -18,7 +17,7 @@ import {
   TUN_F_USO6,
 } from '../native/binding.ts';
 import { CUTS_ECN, CUTS_TCP4, CUTS_TCP6, CUTS_UDP4, CUTS_UDP6 } from '../packet/offload.ts';
-import type { Device, FrameBatch } from './device.ts';
+import type { Device, DeviceTransfer, FrameBatch } from './device.ts';
 import { checkInteger, checkKeys, deviceError, parseUnicastMac, reasonOf, stableMac } from './options.ts';
 
 export type { TapDrops } from '../native/binding.ts';
@@ -62,9 +61,28 @@ export interface TapOptions {
    * would forward checksums that are wrong.
    */
   readonly offload?: boolean;
+  /**
+   * How many queues to open, 1 .. 256, of an interface that may have several (`IFF_MULTI_QUEUE`): for a director in as
+   * many threads. The kernel gives a flow to the queue that last sent a frame of it, or, before one did, to a queue by the
+   * flow's hash. Default: an interface with one queue only.
+   */
+  readonly queues?: number;
 }
 
-const KNOWN = ['name', 'namespace', 'mac', 'kernelMac', 'mtu', 'up', 'existing', 'offload'];
+/** What {@link TapDevice.transfer} sends of each queue. Plain data, but it owns the descriptor. */
+export interface DetachedTap {
+  /** Whoever shows it first gets the descriptor, which stays open until then, or until the process ends. */
+  readonly ticket: number;
+  readonly name: string;
+  readonly mac: string;
+  readonly kernelMac: string;
+  readonly mtu: number;
+  /** What the kernel leaves undone in frames (TUN_F_ bits of linux/if_tun.h). */
+  readonly offload: number;
+}
+
+const KNOWN = ['name', 'namespace', 'mac', 'kernelMac', 'mtu', 'up', 'existing', 'offload', 'queues'];
+const DETACHED = ['ticket', 'name', 'mac', 'kernelMac', 'mtu', 'offload'];
 
 /** IFNAMSIZ of the kernel, less the closing NUL. */
 const NAME_BYTES = 15;
@@ -75,6 +93,8 @@ const MOST_MTU = 65521;
 const LINK_HEADERS = 22;
 /** The longest IP packet, which is also the longest that is left uncut. */
 const LONGEST_PACKET = 65535;
+/** The kernel's limit (MAX_TAP_QUEUES). */
+const MOST_QUEUES = 256;
 /** Where `ip netns` keeps its namespaces. */
 const NAMESPACES = '/var/run/netns/';
 
@@ -97,16 +117,20 @@ export class TapDevice implements Device {
   readonly largestFrame: number;
 
   readonly #native: TapBinding;
+  /** One for each queue. */
+  readonly #handles: readonly TapHandle[];
   readonly #handle: TapHandle;
-  #started = false;
-  #closed = false;
+  readonly #offload: number;
+  #state: 'idle' | 'in use' | 'handed on' | 'closed' = 'idle';
 
-  private constructor(native: TapBinding, handle: TapHandle, tap: OpenedTap, mac: string, kernelMac: string) {
+  private constructor(native: TapBinding, handles: readonly TapHandle[], tap: Omit<DetachedTap, 'ticket'>) {
     this.#native = native;
-    this.#handle = handle;
+    this.#handles = handles;
+    this.#handle = handles[0]!;
+    this.#offload = tap.offload;
     this.name = tap.name;
-    this.mac = mac;
-    this.kernelMac = kernelMac;
+    this.mac = tap.mac;
+    this.kernelMac = tap.kernelMac;
     this.mtu = tap.mtu;
     this.checksumOffload = (tap.offload & TUN_F_CSUM) !== 0;
     this.segmentation = cutsOf(tap.offload);
@@ -120,7 +144,7 @@ export class TapDevice implements Device {
    */
   static open(options: TapOptions = {}): TapDevice {
     checkKeys(options, KNOWN);
-    const { name = '', namespace, mac, kernelMac, mtu, up = true, existing, offload = false } = options;
+    const { name = '', namespace, mac, kernelMac, mtu, up = true, existing, offload = false, queues } = options;
     checkName(name, existing);
     const namespacePath = namespace === undefined ? '' : pathOfNamespace(namespace);
     if (mac !== undefined) parseUnicastMac(mac, 'mac');
@@ -128,22 +152,23 @@ export class TapDevice implements Device {
     if (mtu !== undefined) checkInteger('mtu', mtu, LEAST_MTU, MOST_MTU);
     if (typeof up !== 'boolean') throw invalidOption('up', up, 'a boolean');
     if (typeof offload !== 'boolean') throw invalidOption('offload', offload, 'a boolean');
+    if (queues !== undefined) checkInteger('queues', queues, 1, MOST_QUEUES);
     const existence = existing === undefined ? TAP_ANY : existing ? TAP_EXISTING : TAP_NEW;
 
     const native = loadBinding();
     try {
-      const tap = native.open(name, namespacePath, existence, kernelBytes, mtu ?? 0, up, offload, 0);
-      const [handle] = tap.handles;
+      const tap = native.open(name, namespacePath, existence, kernelBytes, mtu ?? 0, up, offload, queues ?? 0);
       const itsMac = formatMac(
         (tap.mac[0] << 8) | tap.mac[1],
         tap.mac.slice(2).reduce((word, byte) => (word << 8) | byte, 0),
       );
       const ourMac = mac?.toLowerCase() ?? stableMac(tap.name, namespacePath);
       if (ourMac === itsMac) {
-        native.close(handle);
+        for (const handle of tap.handles) native.close(handle);
         throw invalidOption('mac', mac, "an address other than the kernel's on the same wire");
       }
-      return new TapDevice(native, handle, tap, ourMac, itsMac);
+      const described = { name: tap.name, mac: ourMac, kernelMac: itsMac, mtu: tap.mtu, offload: tap.offload };
+      return new TapDevice(native, tap.handles, described);
     } catch (error) {
       if (!isSystemError(error)) throw error;
       const problem = `cannot be opened: ${error.message}${hint(error)}`;
@@ -151,24 +176,56 @@ export class TapDevice implements Device {
     }
   }
 
-  /** Frames lost on the way in or out, by reason. Counts on after {@link close}. */
-  get drops(): TapDrops {
-    return this.#native.drops(this.#handle);
+  /**
+   * The device of what was handed on, in the thread that calls. It closes the descriptor as one that was opened here
+   * does: by {@link close}, when nobody holds it any more, and when the thread ends.
+   * @throws DirectorError ERR_INVALID_OPTION; ERR_DEVICE when it was adopted before, or in another process;
+   *   ERR_UNSUPPORTED_PLATFORM.
+   */
+  static adopt(detached: DetachedTap): TapDevice {
+    checkKeys(detached, DETACHED);
+    checkInteger('ticket', detached.ticket, 1, 2 ** 31 - 1);
+    const native = loadBinding();
+    const handle = native.adopt(detached.ticket);
+    if (handle === null) throw deviceError(detached.name, 'was adopted before, or is not of this process');
+    return new TapDevice(native, [handle], detached);
   }
 
-  /** @throws DirectorError ERR_DEVICE when the device is in use or closed. */
+  /** Frames lost on the way in or out, by reason, on all queues, also where they were handed on to. Counts on after {@link close}. */
+  get drops(): TapDrops {
+    const [first, ...others] = this.#handles.map((handle) => this.#native.drops(handle));
+    return others.reduce(sumOfDrops, first!);
+  }
+
+  /** @throws DirectorError ERR_DEVICE when the device is in use or closed, or has several queues. */
   open(wake: () => void, fail: (error: Error) => void): void {
-    if (this.#closed) throw deviceError(this.name, 'is closed');
-    if (this.#started) throw deviceError(this.name, 'is in use');
-    this.#started = true;
+    if (this.#state !== 'idle') throw deviceError(this.name, `is ${this.#state}`);
+    if (this.#handles.length > 1) {
+      throw deviceError(this.name, `has ${this.#handles.length} queues, which are for as many threads`);
+    }
+    this.#state = 'in use';
     this.#native.start(this.#handle, (error) => {
       if (error === undefined) wake();
       else fail(deviceError(this.name, `has failed: ${error.message}`, error));
     });
   }
 
+  transfer(count: number): DeviceTransfer[] {
+    if (this.#state !== 'idle') throw deviceError(this.name, `is ${this.#state}`);
+    if (count !== this.#handles.length) {
+      throw invalidOption('queues', this.#handles.length, `the number of threads, ${count}`);
+    }
+    this.#state = 'handed on';
+    const { name, mac, kernelMac, mtu } = this;
+    return this.#handles.map((handle) => {
+      const ticket = this.#native.detach(handle);
+      const data: DetachedTap = { ticket, name, mac, kernelMac, mtu, offload: this.#offload };
+      return { module: import.meta.url, export: 'TapDevice', data, keepsAlive: true };
+    });
+  }
+
   receive(batch: FrameBatch): number {
-    if (this.#closed) return 0;
+    if (this.#state === 'closed') return 0;
     try {
       const { memory, offsets, lengths, partial, segments, count, room } = batch;
       return this.#native.receive(this.#handle, memory, offsets, lengths, partial, segments, count, room);
@@ -178,7 +235,7 @@ export class TapDevice implements Device {
   }
 
   transmit(batch: FrameBatch): number {
-    if (this.#closed) return 0;
+    if (this.#state === 'closed') return 0;
     try {
       const { memory, offsets, lengths, partial, segments, count } = batch;
       return this.#native.transmit(this.#handle, memory, offsets, lengths, partial, segments, count);
@@ -188,9 +245,19 @@ export class TapDevice implements Device {
   }
 
   close(): void {
-    this.#closed = true;
-    this.#native.close(this.#handle);
+    this.#state = 'closed';
+    for (const handle of this.#handles) this.#native.close(handle);
   }
+}
+
+function sumOfDrops(a: TapDrops, b: TapDrops): TapDrops {
+  return {
+    oversize: a.oversize + b.oversize,
+    noBuffer: a.noBuffer + b.noBuffer,
+    linkDown: a.linkDown + b.linkDown,
+    invalid: a.invalid + b.invalid,
+    offload: a.offload + b.offload,
+  };
 }
 
 /** The words of packet/offload.ts for what the kernel granted. */
@@ -260,7 +327,7 @@ function hint(error: TapSystemError): string {
     case 'ioctl TUNSETIFF EBUSY':
       return ' (the interface is in use, or exists and should not)';
     case 'ioctl TUNSETIFF EINVAL':
-      return ' (an interface of this name exists and is no TAP with a single queue)';
+      return ' (an interface of this name exists and is no TAP, or has one queue where several are wanted, or the reverse)';
     case 'ioctl SIOCGIFINDEX ENODEV':
       return ' (there is no interface of this name)';
     case 'open ENOENT':

@@ -1,22 +1,24 @@
 /*
  * The addon: devices as opaque handles and flat functions on them. JavaScript owns the interface to users, its checks
  * and its words; here every argument is checked once more, so that no call, however wrong, reaches memory it was not
- * given. There are no globals: all state hangs on the handles, and any number of worker threads may load the addon.
+ * given. State hangs on the handles, and any number of worker threads may load the addon; what they share is handover.c.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "arguments.h"
 #include "device.h"
+#include "handover.h"
 #include "tap.h"
 
 static int32_t receive_from_tap(struct device *device, const struct burst *burst, int32_t room, int *end) {
-  return tap_receive(device->fd, burst, room, &device->drops, end);
+  return tap_receive(device->fd, burst, room, device->drops, end);
 }
 
 static int32_t transmit_to_tap(struct device *device, const struct burst *burst, int *end) {
-  return tap_transmit(device->fd, burst, &device->drops, end);
+  return tap_transmit(device->fd, burst, device->drops, end);
 }
 
 static void release_tap(struct device *device) {
@@ -25,6 +27,11 @@ static void release_tap(struct device *device) {
 
 static const struct device_kind TAP = {
     .receive = receive_from_tap, .transmit = transmit_to_tap, .release = release_tap};
+
+/* A counter that another thread may be counting. */
+static bool set_counter(napi_env env, napi_value object, const char *name, const uint64_t *counter) {
+  return set_number(env, object, name, (double)__atomic_load_n(counter, __ATOMIC_RELAXED));
+}
 
 /* { handles, name, mac, mtu, offload } of an open TAP, whose descriptors the handles own from now on. */
 static napi_value describe(napi_env env, const struct tap_info *info, bool offload) {
@@ -133,21 +140,72 @@ static napi_value transmit(napi_env env, napi_callback_info callback) {
   return make_count(env, sent);
 }
 
-/* drops(handle) -> { oversize, noBuffer, linkDown, invalid, offload, missed? }; also of a closed device */
+/* drops(handle) -> { oversize, noBuffer, linkDown, invalid, offload, missed? }; also of a closed or detached device */
 static napi_value drops(napi_env env, napi_callback_info callback) {
   napi_value argument;
   napi_value result;
   if (!get_arguments(env, callback, 1, &argument)) return NULL;
   struct device *device = get_device(env, argument);
-  if (device == NULL || napi_create_object(env, &result) != napi_ok ||
-      !set_number(env, result, "oversize", (double)device->drops.oversize) ||
-      !set_number(env, result, "noBuffer", (double)device->drops.no_buffer) ||
-      !set_number(env, result, "linkDown", (double)device->drops.link_down) ||
-      !set_number(env, result, "invalid", (double)device->drops.invalid) ||
-      !set_number(env, result, "offload", (double)device->drops.offload) ||
+  if (device == NULL) return NULL;
+  const struct drops *counted = device->drops;
+  if (napi_create_object(env, &result) != napi_ok || !set_counter(env, result, "oversize", &counted->oversize) ||
+      !set_counter(env, result, "noBuffer", &counted->no_buffer) ||
+      !set_counter(env, result, "linkDown", &counted->link_down) ||
+      !set_counter(env, result, "invalid", &counted->invalid) ||
+      !set_counter(env, result, "offload", &counted->offload) ||
       (device->kind->count_missed != NULL &&
        !set_number(env, result, "missed", (double)device->kind->count_missed(device))))
     return NULL;
+  return result;
+}
+
+/* detach(handle) -> a ticket; the TAP's handle is closed, its descriptor left for the thread that shows the ticket */
+static napi_value detach(napi_env env, napi_callback_info callback) {
+  napi_value argument;
+  napi_value result;
+  if (!get_arguments(env, callback, 1, &argument)) return NULL;
+  struct device *device = get_open_device(env, argument);
+  if (device == NULL) return NULL;
+  if (device->kind != &TAP) {
+    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "handle must be a TAP's");
+    return NULL;
+  }
+  /* Another descriptor of the same open file: this one is closed with all that hangs on it. */
+  struct handover left = {.fd = fcntl(device->fd, F_DUPFD_CLOEXEC, 0), .offload = device->offload, .drops = device->drops};
+  memcpy(left.name, device->name, sizeof left.name);
+  if (left.fd < 0) {
+    throw_system_error(env, &(struct system_error){errno, "fcntl F_DUPFD_CLOEXEC"}, device->name);
+    return NULL;
+  }
+  drops_hold(left.drops);
+  uint32_t ticket = handover_leave(&left);
+  if (ticket == 0) {
+    close(left.fd);
+    drops_release(left.drops);
+    throw_system_error(env, &(struct system_error){ENOMEM, "malloc"}, device->name);
+    return NULL;
+  }
+  close_device(device);
+  return napi_create_uint32(env, ticket, &result) == napi_ok ? result : NULL;
+}
+
+/* adopt(ticket) -> the handle of what was detached, or null when nothing is left for this ticket */
+static napi_value adopt(napi_env env, napi_callback_info callback) {
+  napi_value argument;
+  napi_value result;
+  int32_t ticket;
+  struct handover taken;
+  if (!get_arguments(env, callback, 1, &argument) || !get_integer(env, argument, "ticket", 1, INT32_MAX, &ticket))
+    return NULL;
+  if (!handover_take((uint32_t)ticket, &taken)) return napi_get_null(env, &result) == napi_ok ? result : NULL;
+  result = make_device(env, &TAP, NULL, taken.fd, taken.name, taken.offload);
+  struct device *device = result != NULL ? get_device(env, result) : NULL;
+  if (device == NULL) {
+    drops_release(taken.drops);
+    return NULL;
+  }
+  drops_release(device->drops);
+  device->drops = taken.drops;
   return result;
 }
 
@@ -167,6 +225,8 @@ NAPI_MODULE_INIT() {
       {.utf8name = "receive", .method = receive, .attributes = napi_enumerable},
       {.utf8name = "transmit", .method = transmit, .attributes = napi_enumerable},
       {.utf8name = "drops", .method = drops, .attributes = napi_enumerable},
+      {.utf8name = "detach", .method = detach, .attributes = napi_enumerable},
+      {.utf8name = "adopt", .method = adopt, .attributes = napi_enumerable},
       {.utf8name = "close", .method = close_handle, .attributes = napi_enumerable},
   };
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);

@@ -66,7 +66,7 @@ export interface TapSystemError extends Error {
 
 /**
  * The addon's functions. All of them check their arguments and throw a TypeError or RangeError for wrong ones; `start`,
- * `receive` and `transmit` throw an Error with code `ERR_CLOSED` for a closed TAP.
+ * `receive`, `transmit` and `detach` throw an Error with code `ERR_CLOSED` for a closed TAP.
  */
 export interface TapBinding {
   /**
@@ -116,6 +116,10 @@ export interface TapBinding {
   ): number;
   /** The losses so far, also of a closed TAP. */
   drops(handle: TapHandle): TapDrops;
+  /** Closes the handle and leaves its descriptor for whichever thread of the process adopts it. Returns a ticket for it. */
+  detach(handle: TapHandle): number;
+  /** A new handle, in this thread, of what was detached; null for a ticket that was used, or was none. */
+  adopt(ticket: number): TapHandle | null;
   /** Closes the TAP, in any state. Does nothing when called again. */
   close(handle: TapHandle): void;
 }

@@ -69,7 +69,7 @@ int32_t tap_transmit(int fd, const struct burst *burst, struct drops *drops, int
     count_failure(errno, drops, end);
     if (*end == BURST_OK) continue;
     /* The interface is gone, for this frame and all that follow. */
-    drops->link_down += (uint64_t)(burst->count - i - 1);
+    add(&drops->link_down, (uint64_t)(burst->count - i - 1));
     break;
   }
   return sent;

@@ -8,14 +8,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Frames that were lost, by reason. */
+/*
+ * Frames that were lost, by reason. Counted by the thread that has the descriptor, read by any that had it; so they go
+ * with the last of their holders.
+ */
 struct drops {
+  uint32_t holders;
   uint64_t oversize;  /* received, longer than the room for it */
   uint64_t no_buffer; /* not sent: the kernel had no memory or no queue space (EAGAIN, ENOBUFS, ENOMEM) */
   uint64_t link_down; /* not sent: the interface is down (EIO) */
   uint64_t invalid;   /* not sent: shorter than an Ethernet header, or refused by the kernel for any other reason */
   uint64_t offload;   /* received or not sent: checksum or segmentation information that does not fit the frame */
 };
+
+/* Counters at 0 with one holder; NULL when there is no memory. */
+struct drops *drops_make(void);
+/* One holder more; one less. */
+void drops_hold(struct drops *drops);
+void drops_release(struct drops *drops);
 
 /*
  * A burst in somebody else's memory. Nothing in the arrays is trusted: another thread may share and change them, so

@@ -11,6 +11,7 @@ static const napi_type_tag DEVICE_TAG = {0x2f1c6ad1b0a94e6bULL, 0x9c0b5d7e83f1a2
 
 static void free_device(struct device *device) {
   free(device->port);
+  if (device->drops != NULL) drops_release(device->drops);
   free(device);
 }
 
@@ -118,8 +119,10 @@ struct device *get_open_device(napi_env env, napi_value value) {
 napi_value make_device(napi_env env, const struct device_kind *kind, void *port, int fd, const char *name, bool offload) {
   struct device unborn = {.kind = kind, .port = port, .fd = fd};
   struct device *device = calloc(1, sizeof *device);
+  if (device != NULL) device->drops = drops_make();
   napi_value handle;
-  if (device == NULL) {
+  if (device == NULL || device->drops == NULL) {
+    free(device);
     kind->release(&unborn);
     free(port);
     napi_throw_error(env, "ENOMEM", "no memory for a device");

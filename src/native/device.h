@@ -42,7 +42,7 @@ struct device {
   int fd; /* what is polled; -1 once closed */
   char name[IFNAMSIZ];
   bool offload; /* frames have a virtio-net header */
-  struct drops drops;
+  struct drops *drops;
   int failure; /* errno by which a read or write found the interface gone; the watcher reports it */
   enum poll_state state;
   bool received;  /* receive was called since JavaScript was woken */

@@ -1,11 +1,26 @@
 #include "frames.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "tap.h"
 #include "vnet.h"
 
 #define ETHERNET_HEADER 14
+
+struct drops *drops_make(void) {
+  struct drops *drops = calloc(1, sizeof *drops);
+  if (drops != NULL) drops->holders = 1;
+  return drops;
+}
+
+void drops_hold(struct drops *drops) {
+  __atomic_fetch_add(&drops->holders, 1, __ATOMIC_RELAXED);
+}
+
+void drops_release(struct drops *drops) {
+  if (__atomic_sub_fetch(&drops->holders, 1, __ATOMIC_ACQ_REL) == 0) free(drops);
+}
 
 int32_t header_length(const struct burst *burst) {
   return burst->partial != NULL ? VNET_HEADER : 0;
@@ -20,14 +35,14 @@ bool accept_frame(const struct burst *burst, int32_t index, int32_t offset, int3
   int32_t header = header_length(burst);
   length -= header;
   if (length > room) {
-    drops->oversize++;
+    add(&drops->oversize, 1);
     return false;
   }
   if (header != 0) {
     int32_t partial;
     int32_t segments;
     if (length < 0 || !vnet_read(burst->memory + offset - header, length, &partial, &segments)) {
-      drops->offload++;
+      add(&drops->offload, 1);
       return false;
     }
     burst->partial[index] = partial;
@@ -47,12 +62,12 @@ bool prepare_frame(const struct burst *burst, int32_t index, struct outgoing *fr
     return false;
   }
   if (length < ETHERNET_HEADER) {
-    drops->invalid++;
+    add(&drops->invalid, 1);
     return false;
   }
   uint8_t *start = burst->memory + offset - header;
   if (header != 0 && !vnet_write(start, start + header, length, load(&burst->partial[index]), load(&burst->segments[index]))) {
-    drops->offload++;
+    add(&drops->offload, 1);
     return false;
   }
   frame->start = start;
@@ -66,19 +81,19 @@ void count_failure(int number, struct drops *drops, int *end) {
     case EAGAIN:
     case ENOBUFS:
     case ENOMEM:
-      drops->no_buffer++;
+      add(&drops->no_buffer, 1);
       break;
     case EIO: /* the interface is down */
-      drops->link_down++;
+      add(&drops->link_down, 1);
       break;
     case EBADFD: /* the interface was deleted */
     case EBADF:
     case ENODEV:
     case ENXIO:
-      drops->link_down++;
+      add(&drops->link_down, 1);
       *end = number;
       break;
     default: /* EINVAL (no Ethernet header), EFAULT, EMSGSIZE ... */
-      drops->invalid++;
+      add(&drops->invalid, 1);
   }
 }

@@ -11,6 +11,11 @@ static inline int32_t load(const int32_t *entry) {
   return __atomic_load_n(entry, __ATOMIC_RELAXED);
 }
 
+/* Counts, for whoever reads it from another thread. */
+static inline void add(uint64_t *counter, uint64_t count) {
+  __atomic_store_n(counter, *counter + count, __ATOMIC_RELAXED);
+}
+
 /* Bytes in front of each frame that are read and written with it. */
 int32_t header_length(const struct burst *burst);
 

@@ -229,11 +229,11 @@ test('an interface that stays does not remember what its last reader could do', 
   namespace.ip('tuntap', 'add', 'dev', 'kept0', 'mode', 'tap');
   const there = { name: 'kept0', namespace: namespace.name, existing: true };
   TapDevice.open({ ...there, offload: true }).close();
+  const plain = TapDevice.open(there);
+  t.teardown(() => plain.close());
   const from = TapDevice.open({ namespace: namespace.name, offload: true });
   t.teardown(() => from.close());
   namespace.bridge('kept0', from.name);
-  const plain = TapDevice.open(there);
-  t.teardown(() => plain.close());
   receiveAll(plain);
   const { frame, partial } = marked(V4, UDP, pattern(501));
   send(from, frame, partial, 0);

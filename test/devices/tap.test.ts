@@ -127,7 +127,7 @@ test('says what is wrong when an interface cannot be had', (t) => {
   const cases: [TapOptions, string, string, RegExp][] = [
     [{ name: 'wire0', ...there }, 'EBUSY', 'ioctl TUNSETIFF', /wire0 in namespace tapvs-.*in use/],
     [{ name: 'none0', existing: true, ...there }, 'ENODEV', 'ioctl SIOCGIFINDEX', /no interface of this name/],
-    [{ name: 'br0', ...there }, 'EINVAL', 'ioctl TUNSETIFF', /no TAP with a single queue/],
+    [{ name: 'br0', ...there }, 'EINVAL', 'ioctl TUNSETIFF', /is no TAP, or has one queue/],
     [{ namespace: 'tapvs-there-is-none' }, 'ENOENT', 'open', /no such network namespace/],
     [{ namespace: '/proc/version' }, 'EINVAL', 'setns', /not a network namespace/],
     [{ namespace: '/proc/self/ns/mnt' }, 'EINVAL', 'setns', /not a network namespace/],
@@ -169,6 +169,8 @@ ava('refuses options that cannot be', (t) => {
     [{ mtu: '1500' }, 'mtu'],
     [{ up: 1 }, 'up'],
     [{ offload: 'yes' }, 'offload'],
+    [{ queues: 0 }, 'queues'],
+    [{ queues: 257 }, 'queues'],
   ];
   for (const [options, option] of cases) {
     const error = errorOf(options);

@@ -98,6 +98,8 @@ test('arguments of the wrong number, kind or range are named', (t) => {
     ['transmit', [handle, memory, Int32Array.of(most), Int32Array.of(most), array, array, 1], OUT_OF_RANGE, /frame 0/],
     ['transmit', [offloading, memory, Int32Array.of(9), Int32Array.of(60), array, array, 1], OUT_OF_RANGE, /frame 0/],
     ['transmit', [offloading, memory, ten, ten, ten, array.subarray(1), 2], OUT_OF_RANGE, /to 1, not 2/],
+    ['adopt', [0], OUT_OF_RANGE, /ticket must be .* from 1/],
+    ['adopt', ['1'], 'ERR_INVALID_ARG_TYPE', /ticket must be a number/],
     ['close', [], 'ERR_MISSING_ARGS', /1 arguments/],
   ];
   for (const [name, values, code, message] of cases) {
@@ -122,6 +124,7 @@ test('arguments of the wrong number, kind or range are named', (t) => {
       ['receive', [memory, array, array, array, array, 1, 10]],
       ['transmit', [memory, array, array, array, array, 1]],
       ['drops', []],
+      ['detach', []],
       ['close', []],
     ] as const) {
       const error = callWith(native, name, [stranger, ...rest]) as Error;
@@ -144,6 +147,7 @@ test('a closed TAP, and one started before, say so', (t) => {
   t.throws(() => native.start(handle, wake), { code: 'ERR_CLOSED' });
   t.throws(() => native.receive(handle, new Uint8Array(9), array, array, array, array, 1, 9), { code: 'ERR_CLOSED' });
   t.throws(() => native.transmit(handle, new Uint8Array(9), array, array, array, array, 1), { code: 'ERR_CLOSED' });
+  t.throws(() => native.detach(handle), { code: 'ERR_CLOSED' });
   t.deepEqual(native.drops(handle), { oversize: 0, noBuffer: 0, linkDown: 0, invalid: 0, offload: 0 });
 });
 

@@ -1,0 +1,27 @@
+/*
+ * TAPs on their way from one thread to another. A descriptor belongs to the process, but its handle to the thread that
+ * made it; so it is left here, and whoever shows the ticket first takes it. Nobody can take one twice.
+ */
+#ifndef TAPVS_HANDOVER_H
+#define TAPVS_HANDOVER_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "burst.h"
+
+struct handover {
+  int fd;
+  char name[IFNAMSIZ];
+  bool offload;
+  struct drops *drops;
+};
+
+/* Leaves a descriptor. Returns its ticket, from 1 on; 0 when there is no memory, and then it stays the caller's. */
+uint32_t handover_leave(const struct handover *left);
+
+/* Takes what was left for a ticket. False when nothing is, any more. */
+bool handover_take(uint32_t ticket, struct handover *taken);
+
+#endif
