@@ -5,11 +5,12 @@ import { parseArgs } from 'node:util';
 import { Cleanup } from '../examples/lab/cleanup.ts';
 import type { Bench, Context, Row } from './bench.ts';
 import { micro } from './micro.ts';
+import { peers } from './peers/peers.ts';
 import { Progress } from './progress.ts';
 import { circumstances, writeReport } from './report.ts';
 import { headingLine, rowLines, summaryLine } from './table.ts';
 
-const BENCHES: readonly Bench[] = [micro];
+const BENCHES: readonly Bench[] = [micro, peers];
 const ROUNDS = 5;
 const QUICK_ROUNDS = 1;
 const MS_PER_SECOND = 1000;

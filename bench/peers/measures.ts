@@ -1,0 +1,157 @@
+/** What is measured of a contender, each once: the samples that the rounds collect. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Cleanup } from '../../examples/lab/cleanup.ts';
+import { compileC, Program, ROOT, runProgram } from '../programs.ts';
+import {
+  type Arena,
+  BULK_PORT,
+  CLIENT,
+  CONTENDER_CORE,
+  OUTER_CORE,
+  type Place,
+  TALK_PORT,
+  TALKER_INTERFACES,
+  TALKERS,
+  TALKING_CLIENTS,
+  WEB_PORT,
+} from './arena.ts';
+import { type Running, residentBytes } from './contender.ts';
+
+const MS = 1000;
+const MICROSECONDS = 1e6;
+const BITS_PER_GBIT = 1e9;
+const BYTES_PER_MB = 1e6;
+const WRK_REPORT = join(ROOT, 'bench', 'peers', 'report.lua');
+/** More than anything takes beyond the time that it is told to take. */
+const GRACE_MS = 20_000;
+/** /proc/stat counts in hundredths of a second. */
+const TICKS_PER_SECOND = 100;
+/** What the kernel does after the last connection is there: freeing what waits for a grace period, folding counters. */
+const SETTLE_MS = 1000;
+
+/** Figures by name; units are those of {@link FIGURES} in peers.ts. */
+export type Sample = Readonly<Record<string, number>>;
+
+/** What every measure needs to know. */
+export interface Target {
+  readonly arena: Arena;
+  readonly place: Place;
+  readonly cleanup: Cleanup;
+  readonly seconds: number;
+}
+
+/** Seconds that a core has worked for since it started, whatever for: also interrupts and the kernel's network. */
+function busySeconds(core: number): number {
+  const line = new RegExp(`^cpu${core} (.*)$`, 'm').exec(readFileSync('/proc/stat', 'utf8'));
+  const [user, nice, system, , , irq, softirq] = line![1].split(' ').map(Number);
+  return (user + nice + system + irq + softirq) / TICKS_PER_SECOND;
+}
+
+/** Runs something, and tells how long the contender's core worked meanwhile, in seconds. */
+async function whileWorking<T>(run: () => Promise<T>): Promise<{ result: T; coreSeconds: number }> {
+  const before = busySeconds(CONTENDER_CORE);
+  const result = await run();
+  return { result, coreSeconds: busySeconds(CONTENDER_CORE) - before };
+}
+
+/** Requests by wrk from one thread. @param perConnection whether each request has a connection of its own. */
+export async function requests(target: Target, connections: number, perConnection: boolean): Promise<Sample> {
+  const { arena, place, cleanup, seconds } = target;
+  const command = arena.on(
+    CLIENT,
+    OUTER_CORE,
+    ...['wrk', '--threads', '1', '--connections', `${connections}`, '--duration', `${seconds}s`],
+    ...(perConnection ? ['--header', 'Connection: close'] : []),
+    ...['--script', WRK_REPORT, `http://${place.vip}:${WEB_PORT}/`],
+  );
+  const { result, coreSeconds } = await whileWorking(() => runProgram(cleanup, seconds * MS + GRACE_MS, ...command));
+  const report = JSON.parse(/^\{.*\}$/m.exec(result)![0]) as Record<string, number>;
+  if (report.requests === 0 || report.errors > report.requests / 100) {
+    throw new Error(`wrk: ${report.requests} requests, ${report.errors} errors`);
+  }
+  return {
+    rate: report.requests / (report.microseconds / MICROSECONDS),
+    p50: report.p50,
+    p99: report.p99,
+    core: (coreSeconds * MICROSECONDS) / report.requests,
+  };
+}
+
+interface Talk {
+  readonly connections: number;
+  readonly answers: number;
+  readonly seconds: number;
+  readonly retries: number;
+  readonly resets: number;
+}
+
+function talkersCommand({ arena, place, seconds }: Target, mode: string, count: number): string[] {
+  const [clients, servers] = TALKER_INTERFACES;
+  return arena.on(
+    TALKERS,
+    OUTER_CORE,
+    compileC('talkers'),
+    `${clients}=${TALKING_CLIENTS}`,
+    `${servers}=${place.talkingServers[0]}/${place.talkingServers.length}`,
+    ...[place.vip, `${TALK_PORT}`, place.mac, mode, `${count}`, `${seconds}`],
+  );
+}
+
+/** Requests of the talkers, with a connection for each or on a few that stay. */
+export async function talk(target: Target, mode: 'connect' | 'request', count: number): Promise<Sample> {
+  const talkers = new Program(target.cleanup, target.seconds * MS + GRACE_MS, talkersCommand(target, mode, count));
+  await talkers.prints(/^begun$/m);
+  const { result, coreSeconds } = await whileWorking(() => talkers.prints(/^\{.*\}$/m));
+  await talkers.finished();
+  const { answers, seconds, retries, resets } = JSON.parse(result[0]) as Talk;
+  if (answers === 0 || retries + resets > answers / 100) {
+    throw new Error(`talkers: ${answers} answers, ${retries} retries, ${resets} resets`);
+  }
+  return { rate: answers / seconds, core: (coreSeconds * MICROSECONDS) / answers };
+}
+
+/** One stream of iperf3 from the client. */
+export async function bulk({ arena, place, cleanup, seconds }: Target): Promise<Sample> {
+  const command = arena.on(
+    CLIENT,
+    OUTER_CORE,
+    ...['iperf3', '--client', place.vip, '--port', `${BULK_PORT}`, '--time', `${seconds}`, '--json'],
+  );
+  const { result, coreSeconds } = await whileWorking(() => runProgram(cleanup, seconds * MS + GRACE_MS, ...command));
+  const { sum_received: received } = (JSON.parse(result) as { end: { sum_received: Record<string, number> } }).end;
+  const gbits = (received.bytes * 8) / BITS_PER_GBIT;
+  return { rate: received.bits_per_second / BITS_PER_GBIT, core: (coreSeconds * MS) / gbits };
+}
+
+/**
+ * Memory with connections that are there and say nothing.
+ * @param running the contender, just started.
+ * @param wanted how many connections; fewer when the contender cannot have as many.
+ */
+export async function idle(target: Target, running: Running, wanted: number): Promise<Sample> {
+  const { pid, mostConnections } = running;
+  const held = Math.min(wanted, mostConnections);
+  await pause(SETTLE_MS);
+  const resident = residentBytes(pid);
+  const available = availableBytes();
+  const command = talkersCommand(target, 'hold', held);
+  const talkers = new Program(target.cleanup, target.seconds * MS + GRACE_MS, command);
+  await talkers.prints(/^held$/m);
+  await pause(SETTLE_MS);
+  const sample = {
+    held,
+    program: resident / BYTES_PER_MB,
+    process: (residentBytes(pid) - resident) / held,
+    machine: (available - availableBytes() - residentBytes(talkers.pid)) / held,
+  };
+  talkers.tell('\n');
+  await talkers.finished();
+  return sample;
+}
+
+/** What the machine could give to programs, in bytes. */
+function availableBytes(): number {
+  return Number(/^MemAvailable:\s+(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'utf8'))![1]) * 1024;
+}
