@@ -28,6 +28,7 @@ export * as icmp from './icmp.ts';
 export * as icmpv6 from './icmpv6.ts';
 export * as ipv4 from './ipv4.ts';
 export * as ipv6 from './ipv6.ts';
+export { parsePacket } from './parse.ts';
 export { printFrame, printPacket } from './print.ts';
 export * as sctp from './sctp.ts';
 export * as tcp from './tcp.ts';
