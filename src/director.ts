@@ -5,6 +5,7 @@
 import { configure, type DirectorOptions } from './configuration.ts';
 import { DirectorEmitter } from './emitter.ts';
 import type { DirectorCounters, DirectorEvents, Engine } from './engine/engine.ts';
+import type { ExplainOptions, Explanation } from './engine/explain/explanation.ts';
 import { LocalEngine } from './engine/local.ts';
 import { invalidOption } from './errors.ts';
 import type { Control } from './ipvsadm/control.ts';
@@ -188,6 +189,17 @@ export class Director extends DirectorEmitter implements Control {
 
   counters(): DirectorCounters {
     return this.#engine.counters();
+  }
+
+  /**
+   * Says what would happen to a packet now, and why, without sending or changing anything: where IPVS meets it, the
+   * connection, service, template and server that it finds or would get, what the scheduler compares, and the frames that
+   * would be sent. Costs a look at every connection: it is for people, not for every packet.
+   * @param packet a frame, as bytes or in hexadecimal, or a packet in a line: `tcp 192.0.2.1:40000 > 10.0.0.100:80 S`.
+   * @throws DirectorError ERR_INVALID_OPTION
+   */
+  explain(packet: string | Uint8Array, options?: ExplainOptions): Explanation {
+    return this.#engine.explain(packet, options);
   }
 
   // ---- ipvsadm ----------------------------------------------------------------------------------------------------

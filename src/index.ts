@@ -5,6 +5,12 @@ export { FORWARD_NAMES, type ForwardMethod } from './conntrack/forward-method.ts
 export * from './devices/index.ts';
 export { Director } from './director.ts';
 export type { DirectorCounters, DirectorEvents } from './engine/engine.ts';
+export type {
+  ExplainOptions,
+  Explanation,
+  ExplanationFrame,
+  ExplanationStep,
+} from './engine/explain/explanation.ts';
 export { DirectorError, type DirectorErrorCode } from './errors.ts';
 export type { IpvsadmResult } from './ipvsadm/ipvsadm.ts';
 export type { PassedHandler } from './pipeline.ts';

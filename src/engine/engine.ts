@@ -21,6 +21,7 @@ import type { MarkRule } from '../services/marks.ts';
 import type { RateSnapshot, StatsSnapshot } from '../services/stats.ts';
 import type { SyncCounters } from '../sync/daemons.ts';
 import type { VerdictName } from '../verdicts.ts';
+import type { ExplainOptions, Explanation } from './explain/explanation.ts';
 
 /** What a director tells those who listen (`director.on(...)`). Nothing is built for events that nobody listens to. */
 export interface DirectorEvents {
@@ -92,6 +93,7 @@ export interface Engine {
   statistics(): StatsSnapshot;
   rates(): RateSnapshot;
   counters(): DirectorCounters;
+  explain(packet: string | Uint8Array, options?: ExplainOptions): Explanation;
 
   startDaemon(options: DaemonOptions): void;
   stopDaemon(role: DaemonRole): void;

@@ -19,6 +19,8 @@ import type { RateSnapshot, StatsSnapshot } from '../services/stats.ts';
 import { VERDICT_NAMES, type VerdictName } from '../verdicts.ts';
 import { Catalogue } from './catalogue.ts';
 import type { DirectorCounters, Engine, EngineEvent, EngineListener } from './engine.ts';
+import { explain } from './explain/explain.ts';
+import type { ExplainOptions, Explanation } from './explain/explanation.ts';
 import { Loop } from './loop.ts';
 import { assemble, type Parts } from './parts.ts';
 
@@ -172,6 +174,11 @@ export class LocalEngine implements Engine {
       sync: sync.counters,
       verdicts: Object.fromEntries(VERDICT_NAMES.map((name, i) => [name, verdicts[i]])) as Record<VerdictName, number>,
     };
+  }
+
+  explain(packet: string | Uint8Array, options?: ExplainOptions): Explanation {
+    this.#loop.settle();
+    return explain(this.#parts, packet, options);
   }
 
   // ---- Sync daemons -----------------------------------------------------------------------------------------------

@@ -92,6 +92,13 @@ export class Groups {
     }
   }
 
+  /** Has the memberships of another, on interfaces of its own, but lets nobody hear what comes. */
+  mimic(other: Groups, interfaces: readonly Interface[]): void {
+    for (const membership of other.#memberships) {
+      this.#memberships.push({ ...membership, interface: interfaces[membership.interface.index], receive: () => {} });
+    }
+  }
+
   /** Whether a packet to a group is for one of those listened to, or asks for them. */
   wants(packet: Packet): boolean {
     for (let i = 0; i < this.#memberships.length; i++) {

@@ -184,6 +184,12 @@ export class Host {
     return known ? (this.hopOf(destination)?.mtu ?? mtu) : hop.mtu;
   }
 
+  /** Takes over what another host has learned of path MTUs. */
+  mimicPathMtus(other: Host): void {
+    for (const [address, { mtu }] of other.#pathMtus) this.#pathMtus.set(address, { mtu, expires: PATH_MTU_TICKS });
+    this.#changed();
+  }
+
   /** Forgets path MTUs that were learned long ago; called about every second. */
   advance(tick: number): void {
     for (const [address, { expires }] of this.#pathMtus) {

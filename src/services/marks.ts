@@ -93,6 +93,12 @@ export class FirewallMarks implements Marks {
     this.#takesAny = false;
   }
 
+  /** Takes over the rules of another. */
+  mimic(other: FirewallMarks): void {
+    this.#rules.splice(0, this.#rules.length, ...other.#rules);
+    this.#takesAny = other.#takesAny;
+  }
+
   /** The mark that a packet carries; 0 for none. */
   of(packet: Packet): number {
     return this.#ruleFor(packet)?.mark ?? 0;

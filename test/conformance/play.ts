@@ -78,7 +78,7 @@ export interface PlayerOptions {
 /** A director on the host of a scenario, to be played step by step. */
 export class Player {
   readonly #clock = new ManualClock();
-  readonly #director: Director;
+  readonly director: Director;
   readonly #devices: ReadonlyMap<string, MemoryDevice>;
   readonly #console: Console | null;
   readonly #shell: Shell;
@@ -114,7 +114,7 @@ export class Player {
       'ipvsadm-save': (words) => director.ipvsadm(['-S', ...words]),
       'ipvsadm-restore': (_words, stdin) => director.ipvsadm(['-R'], stdin),
     });
-    this.#director = director.start();
+    this.director = director.start();
   }
 
   /**
@@ -133,20 +133,20 @@ export class Player {
       const device = this.#devices.get(step.tx.dev);
       if (device === undefined) throw new Error(`no device ${step.tx.dev}`);
       device.inject(Buffer.from(step.tx.frame, 'hex'));
-      this.#director.poll();
+      this.director.poll();
       return { tx: step.tx, rx: this.#sent.splice(0) };
     }
     if ('sysctl' in step) {
-      this.#director.sysctl.set(step.sysctl, step.value);
+      this.director.sysctl.set(step.sysctl, step.value);
     } else if ('mark' in step) {
       const { proto, dst, dport, value } = step.mark;
-      this.#director.marks.add({ protocol: proto, destination: dst, destinationPort: dport, mark: value });
+      this.director.marks.add({ protocol: proto, destination: dst, destinationPort: dport, mark: value });
     }
     return step;
   }
 
   close(): void {
-    this.#director.stop();
+    this.director.stop();
   }
 }
 
