@@ -77,6 +77,8 @@ export interface InterfaceConfiguration {
   readonly vlan: number;
   readonly mac: Mac;
   readonly mtu: number;
+  /** The longest frame that the device may hand over, in bytes; 0 where the MTU says it. */
+  readonly largestFrame: number;
   readonly addresses: readonly Prefix[];
 }
 
@@ -120,6 +122,8 @@ const DIRECTOR_OPTIONS = [
   'schedulers',
   'engines',
 ];
+/** An IP packet as long as can be, and room to tell that a frame is too long. */
+const MAX_FRAME = 65535 + 32;
 const INTERFACE_OPTIONS = ['device', 'name', 'vlan', 'addresses'];
 const ROUTE_OPTIONS = ['to', 'via', 'dev'];
 const NEIGHBOUR_OPTIONS = ['ip', 'mac', 'dev'];
@@ -202,6 +206,7 @@ function configureInterface(options: InterfaceOptions, i: number): InterfaceConf
     vlan,
     mac: parseMac(device.mac, `${at}.device.mac`),
     mtu: integer(`${at}.device.mtu`, device.mtu, 68, 65535, 1500),
+    largestFrame: integer(`${at}.device.largestFrame`, device.largestFrame, 0, MAX_FRAME, 0),
     addresses: list(`${at}.addresses`, options.addresses).map((text, k) => parsePrefix(text, `${at}.addresses[${k}]`)),
   };
 }

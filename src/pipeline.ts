@@ -154,7 +154,9 @@ export class Pipeline implements Datapath {
     this.tick = tick;
     this.connections4.settle(tick);
     this.connections6.settle(tick);
-    const { offsets, lengths } = this.#incoming;
+    const { offsets, lengths, partial, segments } = this.#incoming;
+    const { unfinished } = this.wire;
+    const { checksumOffload } = port;
     const frames = port.device.receive(this.#incoming as FrameBatch);
     this.received += frames;
     for (let i = 0; i < frames; i++) {
@@ -162,12 +164,17 @@ export class Pipeline implements Datapath {
       this.#frameLength = lengths[i];
       let verdict = V.FAILED;
       try {
-        verdict = this.#ethernet(interfaces, offsets[i], lengths[i]);
+        const isWhole = !checksumOffload || (partial[i] | segments[i]) === 0;
+        verdict =
+          isWhole || unfinished.accept(offsets[i], lengths[i], partial[i], segments[i])
+            ? this.#ethernet(interfaces, offsets[i], lengths[i])
+            : V.BAD_OFFLOAD;
       } catch (error) {
         // A scheduler of the user's may throw: that is its packet's loss, and not the next one's.
         this.listener.failed(error);
       }
       this.verdicts[verdict]++;
+      if (unfinished.start !== 0) unfinished.clear();
     }
     // The slots of what is queued are filled anew by the next burst.
     if (frames > 0) this.wire.flush();
@@ -204,6 +211,8 @@ export class Pipeline implements Datapath {
         if (length - header < ARP_LENGTH) return V.SHORT_FRAME;
         return receiveArp(this.wire, this.host, on, at, this.tick) ? V.ARP : V.BAD_ARP;
       default:
+        if (this.wire.unfinished.size !== 0) return V.BAD_OFFLOAD;
+        this.wire.unfinished.complete(view, frame + length);
         return this.#passOver(V.UNKNOWN_ETHERTYPE);
     }
   }
@@ -211,14 +220,38 @@ export class Pipeline implements Datapath {
   /** For nobody here: the user's handler may have it. */
   #passOver(otherwise: number): number {
     if (this.onPassed === null) return otherwise;
+    const { unfinished } = this.wire;
+    if (unfinished.size !== 0) return this.#oneByOne(() => this.#passOver(otherwise));
+    if (unfinished.start !== 0) unfinished.complete(this.view, this.packet.ip + this.packet.length);
     const name = this.host.interfaces[this.packet.interface].name;
     this.onPassed(this.wire.pool.memory.slice(this.#frame, this.#frame + this.#frameLength), name);
     return V.HANDED_OVER;
   }
 
+  /** Lets each segment of the frame at hand be taken as the frame that it is on the wire. Returns the last one's verdict. */
+  #oneByOne(take: () => number): number {
+    const { wire, packet, view } = this;
+    const link = packet.ip - this.#frame;
+    const from = this.#frame;
+    const dissect = packet.family === 4 ? dissectIpv4 : dissectIpv6;
+    const count = wire.cut(packet.ip, packet.length);
+    let verdict = V.BAD_OFFLOAD;
+    for (let i = 0; i < count; i++) {
+      const ip = wire.writeSegment(i, false);
+      wire.unfinished.complete(view, ip + wire.segmentLength);
+      wire.pool.memory.copyWithin(ip - link, from, from + link);
+      dissect(packet, view, ip, wire.segmentLength);
+      this.#frame = ip - link;
+      this.#frameLength = link + wire.segmentLength;
+      verdict = take();
+    }
+    return verdict;
+  }
+
   #ipv4(at: number, available: number): number {
     const { packet, host, view } = this;
     if (!dissectIpv4(packet, view, at, available)) return V.BAD_HEADER;
+    if (this.wire.unfinished.start !== 0 && !this.wire.unfinished.settle(view, packet)) return V.BAD_OFFLOAD;
     const { address } = packet;
     if (host.isOwn(4, address, DST)) {
       if (!isHostAddress(address[SRC]) || host.isOwn(4, address, SRC)) return V.MARTIAN;
@@ -251,6 +284,7 @@ export class Pipeline implements Datapath {
   #ipv6(on: Interface, at: number, available: number): number {
     const { packet, host, view } = this;
     if (!dissectIpv6(packet, view, at, available)) return V.BAD_HEADER;
+    if (this.wire.unfinished.start !== 0 && !this.wire.unfinished.settle(view, packet)) return V.BAD_OFFLOAD;
     const { address } = packet;
     if (ipv6.isMulticast6(address, SRC) || isLoopback6(address, SRC) || isLoopback6(address, DST)) return V.MARTIAN;
     if (!acceptHopByHop(this)) return V.BAD_EXTENSION;
@@ -274,7 +308,10 @@ export class Pipeline implements Datapath {
   /** A packet to a multicast group that is listened to. */
   #toGroup(groups: Groups): number {
     const whole = this.#reassemble(FOR_US);
-    return whole === PASS ? groups.receive(this) : whole;
+    if (whole !== PASS) return whole;
+    if (this.wire.unfinished.size !== 0) return this.#oneByOne(() => groups.receive(this));
+    this.wire.completeFirst(this.packet);
+    return groups.receive(this);
   }
 
   /** Whether the ICMPv6 packet at hand is about neighbours or routers. Those never come in fragments (RFC 6980). */
@@ -332,9 +369,10 @@ export class Pipeline implements Datapath {
 
   /** For the director itself and not for a service. */
   #up(): number {
-    this.wire.completePartial(this.packet.ip + this.packet.length);
     if (this.#hasExtensions() && !acceptExtensions(this)) return V.BAD_EXTENSION;
-    return this.onPassed === null ? reject(this) : this.#passOver(V.NOT_WANTED);
+    if (this.onPassed !== null) return this.#passOver(V.NOT_WANTED);
+    this.wire.completeFirst(this.packet);
+    return reject(this);
   }
 
   #hasExtensions(): boolean {
@@ -380,7 +418,7 @@ export class Pipeline implements Datapath {
       return V.TTL_EXCEEDED;
     }
     const { mtu } = neighbour.interface;
-    if (packet.length > mtu && (family === 6 || (ipv4.fragment(view, ip) & ipv4.DF) !== 0)) {
+    if (this.wire.longest(packet) > mtu && (family === 6 || (ipv4.fragment(view, ip) & ipv4.DF) !== 0)) {
       tellTooBig(this, mtu);
       return V.TOO_BIG;
     }
@@ -409,9 +447,9 @@ export class Pipeline implements Datapath {
   #sendReply(neighbour: Neighbour): number {
     const { packet, view } = this;
     const { mtu } = neighbour.interface;
-    if (packet.length > mtu && packet.largestFragment === 0 && !mayFragment(packet, view)) {
+    if (this.wire.longest(packet) > mtu && packet.largestFragment === 0 && !mayFragment(packet, view)) {
       // It fitted when it came: a helper has made it longer.
-      this.wire.completePartial(packet.ip + packet.length);
+      this.wire.completeFirst(packet);
       restoreSource(view, packet);
       tellTooBig(this, mtu);
       return V.TOO_BIG;
@@ -422,7 +460,7 @@ export class Pipeline implements Datapath {
   #sendOn(neighbour: Neighbour, verdict: number): number {
     const { packet } = this;
     const limit = sendLimit(this, neighbour.interface.mtu);
-    this.wire.sendIp(packet.family, packet.ip, packet.length, neighbour, limit, this.tick);
+    this.wire.forward(packet.family, packet.ip, packet.length, neighbour, limit, this.tick);
     return verdict;
   }
 

@@ -42,6 +42,7 @@ const VERDICTS = {
   BAD_ARP: 'dropped: not ARP for IPv4 over Ethernet',
   BAD_NDP: 'dropped: neighbour discovery that is not to be trusted',
   BAD_HEADER: 'dropped: an IP header that cannot be',
+  BAD_OFFLOAD: 'dropped: what its virtio-net header leaves to do does not go with it',
   BAD_EXTENSION: 'dropped or refused: an IPv6 extension header that is not understood',
   SOURCE_ROUTE: 'dropped: the sender wants to choose the route',
   MARTIAN: 'dropped: an address that cannot be on the wire',

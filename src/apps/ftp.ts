@@ -53,7 +53,7 @@ export function helpRequest(dp: Datapath, connections: Connections, row: number)
   const { view, packet } = dp;
   const { rows } = connections.table;
   if (!packet.hasTransport) return V.SHORT_TRANSPORT;
-  if (!hasRightChecksum(view, packet)) return V.BAD_CHECKSUM;
+  if (!hasRightChecksum(dp)) return V.BAD_CHECKSUM;
   if (rows[row + META] >>> 24 === TCP_ESTABLISHED) {
     const at = dataOf(view, packet);
     if (at !== 0 && !readRequest(dp, connections, row, at)) return V.TABLE_FULL;
@@ -69,7 +69,7 @@ export function helpReply(dp: Datapath, connections: Connections, row: number): 
   const { view, packet } = dp;
   const { rows } = connections.table;
   if (!packet.hasTransport) return V.SHORT_TRANSPORT;
-  if (!hasRightChecksum(view, packet)) return V.BAD_CHECKSUM;
+  if (!hasRightChecksum(dp)) return V.BAD_CHECKSUM;
   let result = KEPT;
   const state = connections.applicationOf(row);
   if (state !== undefined && state.mode !== NO_REQUEST && rows[row + META] >>> 24 === TCP_ESTABLISHED) {
@@ -87,10 +87,12 @@ export function leaveChecksum(dp: Datapath): void {
   const pseudo = packet.family === 4 ? pseudoSum4 : pseudoSum6;
   const sum = fold(pseudo(view, packet.ip, ipv4.PROTO_TCP, packet.length - packet.headerLength));
   tcp.setTcpChecksum(view, transport, sum);
-  wire.leavePartial(transport, transport + tcp.TCP_CHECKSUM);
+  if (wire.unfinished.start === 0) wire.leavePartial(transport, transport + tcp.TCP_CHECKSUM);
 }
 
-function hasRightChecksum(view: DataView, packet: Packet): boolean {
+/** One that is only begun comes from this machine, or has been looked at by its network card. */
+function hasRightChecksum({ view, packet, wire }: Datapath): boolean {
+  if (wire.unfinished.start !== 0) return true;
   const { ip, headerLength, length, family } = packet;
   const transportLength = length - headerLength;
   const pseudo = family === 4 ? pseudoSum4 : pseudoSum6;
@@ -109,7 +111,8 @@ function dataOf(view: DataView, packet: Packet): number {
 function shift(dp: Datapath, connections: Connections, row: number, fromServer: boolean, mends: boolean): boolean {
   if ((connections.table.rows[row + FLAGS] & SEQ_MASK) === 0) return true;
   const state = connections.applicationOf(row);
-  return state === undefined || shiftSequences(dp.view, dp.packet, state, fromServer, mends);
+  const isPartial = dp.wire.unfinished.start !== 0;
+  return state === undefined || shiftSequences(dp.view, dp.packet, state, fromServer, mends && !isPartial);
 }
 
 /** @returns false when the data connection that is asked for cannot be made. */

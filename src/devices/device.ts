@@ -21,13 +21,14 @@ export interface FrameBatch {
   /**
    * Both ways, only for a device with `checksumOffload`: for a frame whose checksum is not complete, where the bytes to be
    * summed begin (upper 16 bits) and where the checksum field is (lower 16), counted from the frame's first byte; the
-   * field holds what is to be added (the pseudo header's sum). 0 for all other frames.
+   * field holds what is to be added (the pseudo header's sum). 0 for all other frames. Such a device sets this word and
+   * that of {@link segments} for every frame that it hands over; of others they are not looked at.
    */
   readonly partial: Int32Array;
   /**
    * Both ways, only for a device with `segmentation`: for a frame that stands for several segments, which kind (upper 16
    * bits, one of packet/offload.ts) and how many bytes of payload each carries (lower 16). Its checksum is not complete
-   * either. 0 for all other frames.
+   * either, and it is sent only to a device that cuts its kind. 0 for all other frames.
    */
   readonly segments: Int32Array;
   /** How many bytes there are room for at each offset (receiving). */
@@ -67,7 +68,7 @@ export interface Device {
    * uncut ({@link FrameBatch.segments}). Default 0.
    */
   readonly segmentation?: number;
-  /** The longest frame that it may hand over, in bytes: more than the MTU allows with `segmentation`. Default: by the MTU. */
+  /** The longest frame that it may hand over, in bytes: more than the MTU allows with `segmentation`. Default 0: by the MTU. */
   readonly largestFrame?: number;
 
   /**

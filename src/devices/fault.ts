@@ -13,7 +13,10 @@ export interface FaultRates {
   readonly duplication?: number;
   /** The frame comes after the one that follows it, or, when none does in time, late. */
   readonly reordering?: number;
-  /** One bit of the frame is wrong. */
+  /**
+   * One bit of the frame is wrong. Of a frame whose checksum is not complete yet it is one of the checksum: a bit elsewhere
+   * would be summed up as if it were right.
+   */
   readonly corruption?: number;
 }
 
@@ -73,27 +76,30 @@ class FaultyLine {
     this.#random = random;
   }
 
-  pass(view: DataView, at: number, length: number): void {
+  pass(view: DataView, batch: FrameBatch, i: number): void {
+    const length = batch.lengths[i];
     // The same draws for every frame, whatever comes of it: a change of one rate changes nothing of the others' faults.
     const lost = this.#random() < this.#rates.loss;
     const copies = this.#random() < this.#rates.duplication ? 2 : 1;
     const late = this.#random() < this.#rates.reordering;
     const corrupted = this.#random() < this.#rates.corruption;
-    const bit = Math.floor(this.#random() * length * 8);
+    const anywhere = Math.floor(this.#random() * length * 8);
     if (lost || length > this.queue.frameBytes) {
       this.counts.lost++;
       return;
     }
+    const field = batch.partial[i] & 0xffff;
+    const wrongBit = !corrupted ? -1 : field === 0 ? anywhere : field * 8 + (anywhere & 15);
     if (copies === 2) this.counts.duplicated++;
     if (corrupted) this.counts.corrupted++;
     if (late && this.#held.count === 0) {
       this.counts.reordered++;
-      this.#push(this.#held, view, at, length, corrupted, bit);
+      this.#push(this.#held, view, batch, i, wrongBit);
       // Of a doubled frame one copy comes in time.
-      if (copies === 2) this.#push(this.queue, view, at, length, corrupted, bit);
+      if (copies === 2) this.#push(this.queue, view, batch, i, wrongBit);
       return;
     }
-    for (let copy = 0; copy < copies; copy++) this.#push(this.queue, view, at, length, corrupted, bit);
+    for (let copy = 0; copy < copies; copy++) this.#push(this.queue, view, batch, i, wrongBit);
     this.release();
   }
 
@@ -102,11 +108,11 @@ class FaultyLine {
     if (this.#held.count > 0) this.#held.moveTo(this.queue);
   }
 
-  #push(queue: FrameQueue, view: DataView, at: number, length: number, corrupted: boolean, bit: number): void {
-    const start = queue.push(view, at, length);
-    if (!corrupted || start < 0) return;
-    const wrong = start + (bit >>> 3);
-    queue.view.setUint8(wrong, queue.view.getUint8(wrong) ^ (1 << (bit & 7)));
+  #push(queue: FrameQueue, view: DataView, batch: FrameBatch, i: number, wrongBit: number): void {
+    const start = queue.push(view, batch.offsets[i], batch.lengths[i], batch.partial[i], batch.segments[i]);
+    if (wrongBit < 0 || start < 0) return;
+    const wrong = start + (wrongBit >>> 3);
+    queue.view.setUint8(wrong, queue.view.getUint8(wrong) ^ (1 << (wrongBit & 7)));
   }
 }
 
@@ -133,7 +139,7 @@ export class FaultDevice implements Device {
     this.#holdMs = checkInteger('holdMs', holdMs, 1, 60_000);
     this.#clock = clock;
     this.#device = device;
-    const frameBytes = device.mtu + FRAME_EXTRA;
+    const frameBytes = Math.max(device.mtu + FRAME_EXTRA, device.largestFrame ?? 0);
     this.#in = new FaultyLine(checkRates('receive', receive), frameBytes, generator(seed));
     this.#out = new FaultyLine(checkRates('transmit', transmit), frameBytes, generator(~seed));
     const memory = new Uint8Array(BURST * frameBytes);
@@ -159,6 +165,18 @@ export class FaultDevice implements Device {
 
   get mtu(): number {
     return this.#device.mtu;
+  }
+
+  get checksumOffload(): boolean {
+    return this.#device.checksumOffload === true;
+  }
+
+  get segmentation(): number {
+    return this.#device.segmentation ?? 0;
+  }
+
+  get largestFrame(): number {
+    return this.#device.largestFrame ?? 0;
   }
 
   /** What happened to frames on the way to the director. */
@@ -197,7 +215,7 @@ export class FaultDevice implements Device {
   transmit(batch: FrameBatch): number {
     const view = this.#view.of(batch.memory);
     for (let i = 0; i < batch.count; i++) {
-      this.#out.pass(view, batch.offsets[i], batch.lengths[i]);
+      this.#out.pass(view, batch, i);
       if (this.#out.queue.count >= BURST) this.#send();
     }
     this.#send();
@@ -215,7 +233,7 @@ export class FaultDevice implements Device {
   #pull(): boolean {
     this.#burst.count = BURST;
     const filled = this.#device.receive(this.#burst);
-    for (let i = 0; i < filled; i++) this.#in.pass(this.#burstView, this.#burst.offsets[i], this.#burst.lengths[i]);
+    for (let i = 0; i < filled; i++) this.#in.pass(this.#burstView, this.#burst, i);
     return filled === BURST;
   }
 

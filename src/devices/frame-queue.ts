@@ -10,6 +10,8 @@ export class FrameQueue {
   /** The largest frame that fits, in bytes. */
   readonly frameBytes: number;
   readonly #lengths: Int32Array;
+  readonly #partial: Int32Array;
+  readonly #segments: Int32Array;
   readonly #target = new MemoryView();
   #first = 0;
   #count = 0;
@@ -19,6 +21,8 @@ export class FrameQueue {
     this.frameBytes = frameBytes;
     this.view = new DataView(new ArrayBuffer(capacity * frameBytes));
     this.#lengths = new Int32Array(capacity);
+    this.#partial = new Int32Array(capacity);
+    this.#segments = new Int32Array(capacity);
   }
 
   /** How many frames wait. */
@@ -26,11 +30,13 @@ export class FrameQueue {
     return this.#count;
   }
 
-  /** Appends a copy of a frame. Returns where it lies in {@link view}, or -1 when there is no room for it. */
-  push(from: DataView, at: number, length: number): number {
+  /** Appends a copy of a frame, with the words of its batch. Returns where it lies in {@link view}, or -1 when there is no room for it. */
+  push(from: DataView, at: number, length: number, partial = 0, segments = 0): number {
     if (this.#count === this.#lengths.length || length > this.frameBytes) return -1;
     const index = (this.#first + this.#count) % this.#lengths.length;
     this.#lengths[index] = length;
+    this.#partial[index] = partial;
+    this.#segments[index] = segments;
     this.#count++;
     copyBytes(from, at, this.view, index * this.frameBytes, length);
     return index * this.frameBytes;
@@ -39,7 +45,8 @@ export class FrameQueue {
   /** Moves the oldest frame to the end of another queue; a full one loses it. */
   moveTo(queue: FrameQueue): void {
     const index = this.#shift();
-    queue.push(this.view, index * this.frameBytes, this.#lengths[index]);
+    const at = index * this.frameBytes;
+    queue.push(this.view, at, this.#lengths[index], this.#partial[index], this.#segments[index]);
   }
 
   /**
@@ -57,6 +64,8 @@ export class FrameQueue {
         continue;
       }
       copyBytes(this.view, index * this.frameBytes, target, batch.offsets[next], length);
+      batch.partial[next] = this.#partial[index];
+      batch.segments[next] = this.#segments[index];
       batch.lengths[next++] = length;
     }
     return next;

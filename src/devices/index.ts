@@ -1,4 +1,15 @@
 /** Network interfaces for a director, and wrappers that watch, record or disturb one. */
+export {
+  CUTS_ECN,
+  CUTS_TCP4,
+  CUTS_TCP6,
+  CUTS_UDP4,
+  CUTS_UDP6,
+  SEGMENT_ECN,
+  SEGMENT_TCP4,
+  SEGMENT_TCP6,
+  SEGMENT_UDP,
+} from '../packet/offload.ts';
 export type { Device, DeviceTransfer, FrameBatch } from './device.ts';
 export {
   type FaultCounts,

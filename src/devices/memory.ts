@@ -1,6 +1,19 @@
 import { parseMac } from '../address.ts';
 import { DirectorError, invalidOption } from '../errors.ts';
+import { CUTS_ECN, CUTS_TCP4, CUTS_TCP6, CUTS_UDP4, CUTS_UDP6 } from '../packet/offload.ts';
 import type { Device, FrameBatch } from './device.ts';
+
+/** What of a frame is left to whoever gets it, as a virtio-net header says it (virtio 1.2, 5.1.6). */
+export interface FrameOffload {
+  /** Where the bytes to be summed begin, counted from the frame's first. */
+  readonly checksumStart: number;
+  /** Where the checksum goes; the field holds the pseudo header's sum, not complemented. */
+  readonly checksumField: number;
+  /** `SEGMENT_TCP4` and so on for a frame that stands for several segments. Default 0: it is a single packet. */
+  readonly segmentKind?: number;
+  /** Bytes of payload in each segment. Default 0. */
+  readonly segmentSize?: number;
+}
 
 export interface MemoryDeviceOptions {
   readonly name: string;
@@ -15,10 +28,17 @@ export interface MemoryDeviceOptions {
    * Linux hands to such a card. Default false: every frame is complete.
    */
   readonly checksumOffload?: boolean;
+  /**
+   * What the other side cuts into segments, as a card does, and may hand over uncut: `CUTS_TCP4` and so on, added up. Needs
+   * `checksumOffload`. Default 0: no frame is longer than the MTU allows.
+   */
+  readonly segmentation?: number;
 }
 
 /** Room for a header with one 802.1Q tag beside the packet, and then some, so that oversized frames can be told apart. */
 const FRAME_EXTRA = 32;
+const LARGEST_PACKET = 65535;
+const CUTS_ALL = CUTS_TCP4 | CUTS_TCP6 | CUTS_UDP4 | CUTS_UDP6 | CUTS_ECN;
 /** As many frames as may wait at most: their memory is taken at once. */
 const MAX_CAPACITY = 65536;
 
@@ -31,13 +51,17 @@ export class MemoryDevice implements Device {
   readonly mac: string;
   readonly mtu: number;
   readonly checksumOffload: boolean;
-  /** Called with a copy of every frame that the director sends. */
-  onTransmit: ((frame: Uint8Array) => void) | null = null;
+  readonly segmentation: number;
+  readonly largestFrame: number;
+  /** Called with a copy of every frame that the director sends, and what of it is left to do, if anything is. */
+  onTransmit: ((frame: Uint8Array, left?: FrameOffload) => void) | null = null;
   /** Frames that found no room: the queue was full, or the frame longer than an interface of this MTU carries. */
   lost = 0;
 
   readonly #slots: Uint8Array[];
   readonly #lengths: Int32Array;
+  readonly #partial: Int32Array;
+  readonly #segments: Int32Array;
   #first = 0;
   #waiting = 0;
   #wake: (() => void) | null = null;
@@ -46,7 +70,8 @@ export class MemoryDevice implements Device {
 
   constructor(options: MemoryDeviceOptions) {
     if (typeof options !== 'object' || options === null) throw invalidOption('options', options, 'an object');
-    const { name, mac = '02:00:00:00:00:01', mtu = 1500, capacity = 1024, checksumOffload = false } = options;
+    const { name, mac = '02:00:00:00:00:01', mtu = 1500, capacity = 1024 } = options;
+    const { checksumOffload = false, segmentation = 0 } = options;
     if (typeof name !== 'string' || name === '') throw invalidOption('name', name, 'a non-empty string');
     parseMac(mac, 'mac');
     if (!Number.isInteger(mtu) || mtu < 68 || mtu > 65535)
@@ -54,14 +79,20 @@ export class MemoryDevice implements Device {
     if (!Number.isInteger(capacity) || capacity < 1 || capacity > MAX_CAPACITY)
       throw invalidOption('capacity', capacity, `an integer from 1 to ${MAX_CAPACITY}`);
     if (typeof checksumOffload !== 'boolean') throw invalidOption('checksumOffload', checksumOffload, 'a boolean');
+    if (!Number.isInteger(segmentation) || (segmentation & ~CUTS_ALL) !== 0 || (segmentation !== 0 && !checksumOffload))
+      throw invalidOption('segmentation', segmentation, `bits of ${CUTS_ALL}, and 0 without checksumOffload`);
     this.name = name;
     this.mac = mac;
     this.mtu = mtu;
     this.checksumOffload = checksumOffload;
+    this.segmentation = segmentation;
+    this.largestFrame = segmentation === 0 ? mtu + FRAME_EXTRA : LARGEST_PACKET + FRAME_EXTRA;
     const size = mtu + FRAME_EXTRA;
     const memory = new Uint8Array(size * capacity);
     this.#slots = Array.from({ length: capacity }, (_, i) => memory.subarray(i * size, (i + 1) * size));
     this.#lengths = new Int32Array(capacity);
+    this.#partial = new Int32Array(capacity);
+    this.#segments = new Int32Array(capacity);
   }
 
   /** How many frames wait to be received. */
@@ -69,15 +100,22 @@ export class MemoryDevice implements Device {
     return this.#waiting;
   }
 
-  /** Puts a copy of `frame` on the wire towards the director. */
-  inject(frame: Uint8Array): void {
+  /**
+   * Puts a copy of `frame` on the wire towards the director.
+   * @param left what of it is left to do, on a device with `checksumOffload` and, for segments, `segmentation`.
+   */
+  inject(frame: Uint8Array, left?: FrameOffload): void {
     const capacity = this.#slots.length;
-    if (this.#closed || this.#waiting === capacity || frame.length > this.mtu + FRAME_EXTRA) {
+    if (this.#closed || this.#waiting === capacity || frame.length > this.largestFrame) {
       this.lost++;
       return;
     }
     const slot = (this.#first + this.#waiting) % capacity;
+    // Most frames are no longer than the MTU allows: only where longer ones come slots take the memory for them.
+    if (this.#slots[slot].length < frame.length) this.#slots[slot] = new Uint8Array(frame.length);
     this.#slots[slot].set(frame);
+    this.#partial[slot] = left === undefined ? 0 : (left.checksumStart << 16) | left.checksumField;
+    this.#segments[slot] = left === undefined ? 0 : ((left.segmentKind ?? 0) << 16) | (left.segmentSize ?? 0);
     this.#lengths[slot] = frame.length;
     this.#waiting++;
     if (this.#wake !== null && !this.#wakePending) {
@@ -112,6 +150,8 @@ export class MemoryDevice implements Device {
         length === this.#slots[slot].length ? this.#slots[slot] : this.#slots[slot].subarray(0, length),
         batch.offsets[filled],
       );
+      batch.partial[filled] = this.#partial[slot];
+      batch.segments[filled] = this.#segments[slot];
       batch.lengths[filled++] = length;
     }
     return filled;
@@ -122,7 +162,7 @@ export class MemoryDevice implements Device {
     if (sink !== null) {
       for (let i = 0; i < batch.count; i++) {
         const at = batch.offsets[i];
-        sink(batch.memory.slice(at, at + batch.lengths[i]));
+        sink(batch.memory.slice(at, at + batch.lengths[i]), offloadOf(batch.partial[i], batch.segments[i]));
       }
     }
     return batch.count;
@@ -133,4 +173,14 @@ export class MemoryDevice implements Device {
     this.#wake = null;
     this.#waiting = 0;
   }
+}
+
+function offloadOf(partial: number, segments: number): FrameOffload | undefined {
+  if (partial === 0) return undefined;
+  return {
+    checksumStart: partial >>> 16,
+    checksumField: partial & 0xffff,
+    segmentKind: segments >>> 16,
+    segmentSize: segments & 0xffff,
+  };
 }

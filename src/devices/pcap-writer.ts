@@ -6,7 +6,7 @@ import { checkInteger, checkKeys, deviceError, reasonOf } from './options.ts';
 export interface PcapWriterOptions {
   /** Whether times are written in microseconds or nanoseconds. Default `us`, which every reader knows. */
   readonly resolution?: 'us' | 'ns';
-  /** Bytes of each frame that are kept at most, 64 .. 262144. Default 65535. */
+  /** Bytes of each frame that are kept at most, 64 .. 262144. Default 262144: all of it. */
   readonly snapLength?: number;
   /**
    * Bytes that may wait for the disk; frames beyond are left out and counted. At least twice `snapLength` and its
@@ -69,7 +69,13 @@ export class PcapWriter {
    */
   constructor(path: string, options: PcapWriterOptions = {}) {
     checkKeys(options, PCAP_OPTIONS);
-    const { resolution = 'us', snapLength = 65535, bufferBytes = 4 << 20, flushMs = 100, epochMs = 0 } = options;
+    const {
+      resolution = 'us',
+      snapLength = MAX_SNAP_LENGTH,
+      bufferBytes = 4 << 20,
+      flushMs = 100,
+      epochMs = 0,
+    } = options;
     if (typeof path !== 'string' || path === '') throw invalidOption('path', path, 'the path of a file');
     if (resolution !== 'us' && resolution !== 'ns') throw invalidOption('resolution', resolution, "'us' or 'ns'");
     this.#snapLength = checkInteger('snapLength', snapLength, 64, MAX_SNAP_LENGTH);

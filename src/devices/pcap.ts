@@ -13,7 +13,11 @@ export interface PcapDeviceOptions extends PcapWriterOptions {
   readonly epochMs?: number;
 }
 
-/** Wraps a device and records every frame that passes, in both directions, to a pcap file. */
+/**
+ * Wraps a device and records every frame that passes, in both directions, to a pcap file. On a device that finishes
+ * checksums and cuts segments by itself they are recorded as it gets and gives them: uncut, with checksums that are only
+ * begun, as `tcpdump` sees them on the machine that sends.
+ */
 export class PcapDevice implements Device {
   readonly #device: Device;
   readonly #writer: PcapWriter;
@@ -44,6 +48,18 @@ export class PcapDevice implements Device {
 
   get mtu(): number {
     return this.#device.mtu;
+  }
+
+  get checksumOffload(): boolean {
+    return this.#device.checksumOffload === true;
+  }
+
+  get segmentation(): number {
+    return this.#device.segmentation ?? 0;
+  }
+
+  get largestFrame(): number {
+    return this.#device.largestFrame ?? 0;
   }
 
   /** Frames that passed but were left out of the file, because the disk did not keep up or had failed. */

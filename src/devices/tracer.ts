@@ -11,7 +11,10 @@ export type FrameDirection = 'in' | 'out';
 /** Is shown a frame where it lies. The memory is the director's: look, copy, but keep nothing and change nothing. */
 export type FrameTracer = (direction: FrameDirection, memory: Uint8Array, offset: number, length: number) => void;
 
-/** Wraps a device and shows every frame that passes to a function. */
+/**
+ * Wraps a device and shows every frame that passes to a function. On a device that finishes checksums and cuts segments by
+ * itself, frames are shown as it gets and gives them: uncut, with checksums that are only begun.
+ */
 export class TracerDevice implements Device {
   readonly #device: Device;
   readonly #trace: FrameTracer;
@@ -37,6 +40,18 @@ export class TracerDevice implements Device {
 
   get mtu(): number {
     return this.#device.mtu;
+  }
+
+  get checksumOffload(): boolean {
+    return this.#device.checksumOffload === true;
+  }
+
+  get segmentation(): number {
+    return this.#device.segmentation ?? 0;
+  }
+
+  get largestFrame(): number {
+    return this.#device.largestFrame ?? 0;
   }
 
   open(wake: () => void, fail: (error: Error) => void): void {

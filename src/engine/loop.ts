@@ -149,7 +149,9 @@ export class Loop {
     if (everySecond) {
       this.#nextSecondMs = following(this.#nextSecondMs, SECOND_MS, elapsedMs);
       host.neighbours.advance(tick);
-      reassembly.advance(tick, (fragment) => tellSenderOf(pipeline, fragment, tellReassemblyTimeout));
+      reassembly.advance(tick, (bytes) =>
+        tellSenderOf(pipeline, { bytes, partial: 0, segments: 0 }, tellReassemblyTimeout),
+      );
       registry.tick();
       host.advance(tick);
       updateDefence(this.#parts);

@@ -67,7 +67,10 @@ export function assemble(configuration: Configuration, listener: EngineListener)
     { destinationFreed: (id) => host.forgetHop(id) },
   );
 
-  const wire = new Wire(new FramePool(Math.max(...configuration.interfaces.map(({ mtu }) => mtu))));
+  const { interfaces } = configuration;
+  const largestMtu = Math.max(...interfaces.map(({ mtu }) => mtu));
+  const largestFrame = Math.max(...interfaces.map((one) => one.largestFrame));
+  const wire = new Wire(new FramePool(largestMtu, largestFrame));
   const actions = neighbourActions(() => pipeline);
   const host = new Host((interfaces) => new Neighbours(interfaces, actions));
   wire.neighbours = host.neighbours;

@@ -83,6 +83,7 @@ export function sendIcmpError(dp: Datapath, type: number, code: number, rest: nu
   const from = !routed && host.isOwn(4, scratch, 1) ? scratch[1] : host.sourceFor(4, scratch, 0)?.[0];
   if (neighbour === null || from === undefined || !dp.icmpLimit.take(dp.tick)) return;
 
+  wire.completeFirst(packet);
   const limit = Math.min(ERROR_LENGTH, neighbour.interface.mtu) - ipv4.IPV4_HEADER - icmp.ICMP_HEADER;
   const quoted = Math.min(packet.length, limit);
   const slot = wire.takeSlot();

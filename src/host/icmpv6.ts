@@ -38,6 +38,7 @@ export function sendIcmpv6Error(dp: Datapath, type: number, code: number, rest: 
   const neighbour = host.nextHop(6, scratch, 0);
   if (neighbour === null || from === null || !dp.icmpLimit.take(dp.tick)) return;
 
+  wire.completeFirst(packet);
   const room = ipv6.IPV6_MIN_MTU - ipv6.IPV6_HEADER - icmpv6.ICMPV6_HEADER;
   const quoted = Math.min(packet.length, room);
   const slot = wire.takeSlot();

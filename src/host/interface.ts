@@ -15,6 +15,9 @@ export interface OwnAddress {
 /** A device in use, with the frames that wait to be sent on it. */
 export interface Port {
   readonly device: Device;
+  /** What the device does by itself, and may leave to the director: see {@link Device}. */
+  readonly checksumOffload: boolean;
+  readonly segmentation: number;
   readonly outgoing: FrameBatch;
 }
 

@@ -29,6 +29,14 @@ const MAX_WAITING = 64;
 /** Entries learned per interface and family. A flood of addresses must not fill the memory. */
 const MAX_ENTRIES = 1024;
 
+/** An IP packet that waits for the MAC address that it goes to. */
+export interface WaitingPacket {
+  readonly bytes: Uint8Array;
+  /** What is left to do of it, as in a `FrameBatch`, but counted from the IP header. */
+  readonly partial: number;
+  readonly segments: number;
+}
+
 export class Neighbour {
   readonly interface: Interface;
   readonly family: Family;
@@ -40,8 +48,7 @@ export class Neighbour {
   since = 0;
   used = 0;
   probes = 0;
-  /** IP packets, whole, that wait for the MAC address. */
-  waiting: Uint8Array[] = [];
+  waiting: WaitingPacket[] = [];
 
   constructor(of: Interface, family: Family, words: Words) {
     this.interface = of;
@@ -65,9 +72,9 @@ export interface NeighbourActions {
   /** Asks who has the neighbour's address: everybody, or (when `direct`) the one who had it last. `cause` is the waiting packet. */
   solicit(neighbour: Neighbour, direct: boolean, cause: Uint8Array | null): void;
   /** The neighbour's address is known now: send what waited. */
-  release(neighbour: Neighbour, packets: Uint8Array[]): void;
+  release(neighbour: Neighbour, packets: WaitingPacket[]): void;
   /** Nobody answered: tell the senders of what waited. */
-  unreachable(neighbour: Neighbour, packets: Uint8Array[]): void;
+  unreachable(neighbour: Neighbour, packets: WaitingPacket[]): void;
 }
 
 export class Neighbours {
@@ -104,7 +111,7 @@ export class Neighbours {
   }
 
   /** Keeps a packet until the neighbour is known, and asks for it if nobody has yet. */
-  wait(neighbour: Neighbour, packet: Uint8Array, tick: number): void {
+  wait(neighbour: Neighbour, packet: WaitingPacket, tick: number): void {
     if (neighbour.waiting.length === MAX_WAITING) {
       neighbour.waiting.shift();
       this.dropped++;
@@ -113,7 +120,7 @@ export class Neighbours {
     if (neighbour.probes === 0) {
       neighbour.since = tick;
       neighbour.probes = 1;
-      this.#actions.solicit(neighbour, false, packet);
+      this.#actions.solicit(neighbour, false, packet.bytes);
     }
   }
 
@@ -198,7 +205,7 @@ export class Neighbours {
     }
     neighbour.probes++;
     neighbour.since = tick;
-    this.#actions.solicit(neighbour, neighbour.state === PROBE, neighbour.waiting[0] ?? null);
+    this.#actions.solicit(neighbour, neighbour.state === PROBE, neighbour.waiting[0]?.bytes ?? null);
   }
 
   /** Called when an entry goes, so that nothing keeps pointing at it. */

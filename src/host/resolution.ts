@@ -7,7 +7,7 @@ import { readSource as readIpv6Source } from '../packet/ipv6.ts';
 import { sendArpRequest } from './arp.ts';
 import { tellNeighbourUnreachable } from './errors.ts';
 import { sendSolicitation } from './ndp.ts';
-import type { NeighbourActions } from './neighbours.ts';
+import type { NeighbourActions, WaitingPacket } from './neighbours.ts';
 
 /** @param datapath gives the frame path, which does not exist yet when the host is built. */
 export function neighbourActions(datapath: () => Datapath): NeighbourActions {
@@ -34,14 +34,19 @@ export function neighbourActions(datapath: () => Datapath): NeighbourActions {
  * Makes a packet that was kept the one at hand again and tells its sender. The director itself only wants to know of its
  * tunnel packets.
  */
-export function tellSenderOf(dp: Datapath, kept: Uint8Array, tell: (dp: Datapath) => void): void {
+export function tellSenderOf(dp: Datapath, kept: WaitingPacket, tell: (dp: Datapath) => void): void {
   const { packet, host, wire, view } = dp;
+  const { bytes, partial, segments } = kept;
   const at = wire.pool.jumbo;
-  wire.pool.memory.set(kept, at);
+  wire.pool.memory.set(bytes, at);
   packet.toHost = true;
-  const dissect = kept[0] >>> 4 === 4 ? dissectIpv4 : dissectIpv6;
-  if (!dissect(packet, view, at, kept.length)) return;
-  if (host.isOwn(packet.family, packet.address, SRC)) dp.loseOwn(at, kept.length);
+  const dissect = bytes[0] >>> 4 === 4 ? dissectIpv4 : dissectIpv6;
+  if (!dissect(packet, view, at, bytes.length)) return;
+  if (partial !== 0) {
+    wire.unfinished.resume(view, at, partial, segments);
+    wire.completeFirst(packet);
+  }
+  if (host.isOwn(packet.family, packet.address, SRC)) dp.loseOwn(at, packet.length);
   else tell(dp);
 }
 

@@ -6,12 +6,16 @@
 import type { Family } from '../address.ts';
 import type { Device } from '../devices/device.ts';
 import { finish, sumBytes } from '../packet/checksum.ts';
+import type { Packet } from '../packet/dissect.ts';
 import * as ethernet from '../packet/ethernet.ts';
 import * as ipv4 from '../packet/ipv4.ts';
 import * as ipv6 from '../packet/ipv6.ts';
+import { cutsNeeded } from '../packet/offload.ts';
 import { BURST, type FramePool } from '../packet/pool.ts';
+import { Segments } from '../packet/segment.ts';
+import { Unfinished } from '../packet/unfinished.ts';
 import type { Interface, Port } from './interface.ts';
-import { INCOMPLETE, type Neighbour, type Neighbours, STALE } from './neighbours.ts';
+import { INCOMPLETE, type Neighbour, type Neighbours, STALE, type WaitingPacket } from './neighbours.ts';
 
 /** Frames that may wait on one device; more are sent early. */
 const QUEUE = 2 * BURST;
@@ -19,10 +23,12 @@ const QUEUE = 2 * BURST;
 export class Wire {
   readonly pool: FramePool;
   readonly view: DataView;
+  /** What is left to do of the packet at hand: see {@link forward}. */
+  readonly unfinished: Unfinished = new Unfinished();
+  /** The packet that is being cut. */
+  readonly segments: Segments = new Segments();
   readonly #ports: Port[] = [];
   #neighbours!: Neighbours;
-  #partialStart = 0;
-  #partialField = 0;
   /** Frames handed to devices, and how many of them were not taken. */
   sent = 0;
   lost = 0;
@@ -39,6 +45,8 @@ export class Wire {
   addPort(device: Device): Port {
     const port: Port = {
       device,
+      checksumOffload: device.checksumOffload === true,
+      segmentation: device.checksumOffload === true ? (device.segmentation ?? 0) : 0,
       outgoing: {
         memory: this.pool.memory,
         offsets: new Int32Array(QUEUE),
@@ -63,42 +71,157 @@ export class Wire {
     return slot + ethernet.ETHERNET_HEADER;
   }
 
+  // ---- The packet at hand, and what is left to do of it -------------------------------------------------------------
+
   /**
-   * The checksum field at `field` of the packet that is sent next holds a partial sum: what is missing are the bytes
-   * from `start` to the packet's end. It is completed here, or by the device if it can.
+   * The checksum field at `field` of the packet at hand holds a partial sum: what is missing are the bytes from `start` to
+   * the packet's end. {@link forward} completes it, or the device if it can.
    */
   leavePartial(start: number, field: number): void {
-    this.#partialStart = start;
-    this.#partialField = field;
+    const { unfinished, view } = this;
+    if (unfinished.start !== 0) {
+      // A packet inside is unfinished. Once it is not, all of it sums up to what its field holds now, complemented: so
+      // the outer sum is known without its payload (kernel behaviour: lco_csum).
+      const inner = ~view.getUint16(unfinished.field) & 0xffff;
+      view.setUint16(field, finish(sumBytes(view, start, unfinished.start - start, inner)) || 0xffff);
+      return;
+    }
+    unfinished.start = start;
+    unfinished.field = field;
   }
 
-  /** Completes the checksum that was left partial now, if one was; `end` is the packet's end. */
-  completePartial(end: number): void {
-    const { view } = this;
-    const start = this.#partialStart;
-    if (start === 0) return;
-    view.setUint16(this.#partialField, finish(sumBytes(view, start, end - start, 0)) || 0xffff);
-    this.#partialStart = 0;
+  /** How long the longest IP packet is on the wire that the packet at hand stands for. */
+  longest(packet: Packet): number {
+    return this.unfinished.size === 0 ? packet.length : this.unfinished.longest;
   }
+
+  /** Makes the packet at hand, which is not sent on, one that is complete: of several segments the first. */
+  completeFirst(packet: Packet): void {
+    const { unfinished, segments, view, pool } = this;
+    if (unfinished.size !== 0) {
+      segments.begin(packet.ip, packet.length, unfinished);
+      packet.length = segments.write(pool.memory, view, 0, packet.ip, unfinished);
+    }
+    unfinished.complete(view, packet.ip + packet.length);
+  }
+
+  /** Begins to cut the packet at hand, the IP packet of `length` bytes at `ip`. Returns how many segments there are. */
+  cut(ip: number, length: number): number {
+    this.segments.begin(ip, length, this.unfinished);
+    return this.segments.count;
+  }
+
+  /**
+   * Writes segment `i` of the packet that is being cut, which becomes the packet at hand; there is room for outer headers
+   * in front.
+   * @param isWhole whether it goes out in one piece.
+   * @returns where it begins. Its header says how long it is.
+   */
+  writeSegment(i: number, isWhole: boolean): number {
+    const { segments, pool, view } = this;
+    const at = isWhole ? this.takeSlot() : pool.uncut + ethernet.ETHERNET_HEADER;
+    this.segmentLength = segments.write(pool.memory, view, i, at, this.unfinished);
+    return at;
+  }
+
+  /** How long the segment is that was written last. */
+  segmentLength = 0;
+
+  /**
+   * Sends the packet at hand, or what became of it, as {@link sendIp}: with what is left to do of it, if the device
+   * does that.
+   */
+  forward(family: Family, ip: number, length: number, neighbour: Neighbour, limit: number, tick: number): void {
+    if (this.unfinished.start === 0) this.sendIp(family, ip, length, neighbour, limit, tick);
+    else this.#forwardUnfinished(family, ip, length, neighbour, limit, tick);
+  }
+
+  #forwardUnfinished(
+    family: Family,
+    ip: number,
+    length: number,
+    neighbour: Neighbour,
+    limit: number,
+    tick: number,
+  ): void {
+    const { unfinished } = this;
+    const { port } = neighbour.interface;
+    unfinished.fit(length); // a helper may have made it shorter
+    if (unfinished.size !== 0) {
+      const needed = cutsNeeded(unfinished.kind, family);
+      // What waits is cut when it goes.
+      const mayStay = (port.segmentation & needed) === needed || neighbour.state === INCOMPLETE;
+      if (unfinished.longest > limit || !mayStay) {
+        this.#forwardSegments(family, ip, length, neighbour, limit, tick);
+        return;
+      }
+    } else if (length > limit || !port.checksumOffload) {
+      unfinished.complete(this.view, ip + length);
+      this.sendIp(family, ip, length, neighbour, limit, tick);
+      return;
+    }
+    const partial = unfinished.partial(ip);
+    const segments = unfinished.segments();
+    unfinished.clear();
+    this.#deliver(ip, length, neighbour, tick, partial, segments);
+  }
+
+  #forwardSegments(
+    family: Family,
+    ip: number,
+    length: number,
+    neighbour: Neighbour,
+    limit: number,
+    tick: number,
+  ): void {
+    const isWhole = this.unfinished.longest <= limit;
+    const count = this.cut(ip, length);
+    for (let i = 0; i < count; i++) {
+      const at = this.writeSegment(i, isWhole);
+      this.forward(family, at, this.segmentLength, neighbour, limit, tick);
+    }
+  }
+
+  // ---- What is complete ---------------------------------------------------------------------------------------------
 
   /** Queues a frame as it is. */
   sendFrame(on: Interface, frame: number, length: number): void {
-    const { outgoing, device } = on.port;
-    let partial = 0;
-    if (this.#partialStart !== 0) {
-      if (device.checksumOffload === true) {
-        partial = ((this.#partialStart - frame) << 16) | (this.#partialField - frame);
-        this.#partialStart = 0;
-      } else this.completePartial(frame + length);
-    }
-    outgoing.partial[outgoing.count] = partial;
-    outgoing.offsets[outgoing.count] = frame;
-    outgoing.lengths[outgoing.count] = length;
-    if (++outgoing.count === QUEUE || frame >= this.pool.jumboSlot) this.flush();
+    this.#queue(on.port, frame, length, 0, 0);
   }
 
   /** Writes the link header in front of what begins at `at` and queues the frame. */
   sendTo(on: Interface, at: number, length: number, type: number, macHigh: number, macLow: number): void {
+    this.#sendTo(on, at, length, type, macHigh, macLow, 0, 0);
+  }
+
+  /** Sends an IP packet that is no larger than the interface allows to a neighbour, or lets it wait for the MAC address. */
+  send(ip: number, length: number, neighbour: Neighbour, tick: number): void {
+    this.#deliver(ip, length, neighbour, tick, 0, 0);
+  }
+
+  /** @param partial as `FrameBatch.partial`, but counted from the IP header. */
+  #deliver(ip: number, length: number, neighbour: Neighbour, tick: number, partial: number, segments: number): void {
+    if (neighbour.state === INCOMPLETE) {
+      const bytes = this.pool.memory.slice(ip, ip + length);
+      this.#neighbours.wait(neighbour, { bytes, partial, segments }, tick);
+      return;
+    }
+    if (neighbour.state === STALE) this.#neighbours.use(neighbour, tick);
+    const type = neighbour.family === 4 ? ethernet.ETHERTYPE_IPV4 : ethernet.ETHERTYPE_IPV6;
+    const { interface: on, macHigh, macLow } = neighbour;
+    this.#sendTo(on, ip, length, type, macHigh, macLow, partial, segments);
+  }
+
+  #sendTo(
+    on: Interface,
+    at: number,
+    length: number,
+    type: number,
+    macHigh: number,
+    macLow: number,
+    partial: number,
+    segments: number,
+  ): void {
     const { view } = this;
     const header = on.headerLength;
     const frame = at - header;
@@ -109,19 +232,17 @@ export class Wire {
       view.setUint16(frame + 14, on.vlan);
     }
     view.setUint16(at - 2, type);
-    this.sendFrame(on, frame, length + header);
+    this.#queue(on.port, frame, length + header, partial === 0 ? 0 : partial + ((header << 16) | header), segments);
   }
 
-  /** Sends an IP packet that is no larger than the interface allows to a neighbour, or lets it wait for the MAC address. */
-  send(ip: number, length: number, neighbour: Neighbour, tick: number): void {
-    if (neighbour.state === INCOMPLETE) {
-      this.completePartial(ip + length);
-      this.#neighbours.wait(neighbour, this.pool.memory.slice(ip, ip + length), tick);
-      return;
-    }
-    if (neighbour.state === STALE) this.#neighbours.use(neighbour, tick);
-    const type = neighbour.family === 4 ? ethernet.ETHERTYPE_IPV4 : ethernet.ETHERTYPE_IPV6;
-    this.sendTo(neighbour.interface, ip, length, type, neighbour.macHigh, neighbour.macLow);
+  #queue({ outgoing }: Port, frame: number, length: number, partial: number, segments: number): void {
+    const { count } = outgoing;
+    outgoing.offsets[count] = frame;
+    outgoing.lengths[count] = length;
+    outgoing.partial[count] = partial;
+    outgoing.segments[count] = segments;
+    outgoing.count = count + 1;
+    if (count + 1 === QUEUE || frame >= this.pool.jumboSlot) this.flush();
   }
 
   /** RFC 791 3.2; kernel behaviour: ip_do_fragment. */
@@ -154,7 +275,6 @@ export class Wire {
       this.send(ip, length, neighbour, tick);
       return;
     }
-    this.completePartial(ip + length);
     if (family === 4) this.#fragment4(ip, length, neighbour, limit, tick);
     else this.#fragment6(ip, length, neighbour, limit, tick);
   }
@@ -184,10 +304,12 @@ export class Wire {
   }
 
   /** Sends an IP packet kept outside the pool: one that had waited. */
-  sendCopy(packet: Uint8Array, neighbour: Neighbour, tick: number): void {
-    const slot = this.takeSlot();
-    this.pool.memory.set(packet, slot);
-    this.send(slot, packet.length, neighbour, tick);
+  sendCopy({ bytes, partial, segments }: WaitingPacket, neighbour: Neighbour, tick: number): void {
+    const { pool, unfinished, view } = this;
+    const ip = bytes.length <= pool.spareRoom ? this.takeSlot() : pool.jumbo + ethernet.ETHERNET_HEADER;
+    pool.memory.set(bytes, ip);
+    if (partial !== 0) unfinished.resume(view, ip, partial, segments);
+    this.forward(neighbour.family, ip, bytes.length, neighbour, neighbour.interface.mtu, tick);
   }
 
   /** Hands everything queued to the devices: one call each. What a device throws is thrown when all have had theirs. */

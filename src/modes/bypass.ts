@@ -15,6 +15,6 @@ export function transmitBypass(dp: Datapath): number {
   }
   const verdict = passes(dp, neighbour.interface.mtu, false);
   if (verdict !== PASS) return verdict;
-  dp.wire.sendIp(packet.family, packet.ip, packet.length, neighbour, sendLimit(dp, neighbour.interface.mtu), dp.tick);
+  dp.wire.forward(packet.family, packet.ip, packet.length, neighbour, sendLimit(dp, neighbour.interface.mtu), dp.tick);
   return V.BYPASS;
 }

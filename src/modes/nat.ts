@@ -28,7 +28,8 @@ export function transmitMasq(dp: Datapath, connections: Connections, row: number
     const verdict = helpRequest(dp, connections, row);
     if (verdict !== KEPT) return verdict;
   }
-  if (!rewriteEnd(dp.view, dp.packet, DESTINATION, rows, row + table.daddr, rows[row + META] & 0xffff)) {
+  const isPartial = dp.wire.unfinished.start !== 0;
+  if (!rewriteEnd(dp.view, dp.packet, isPartial, DESTINATION, rows, row + table.daddr, rows[row + META] & 0xffff)) {
     return V.SHORT_TRANSPORT;
   }
   return hop.neighbour === null ? V.LOCAL : sendPacket(dp, hop, V.MASQ);
@@ -53,7 +54,8 @@ export function rewriteReply(dp: Datapath, connections: Connections, row: number
   const { rows } = table;
   const help = (rows[row + FLAGS] & HELPED) !== 0 ? helpReply(dp, connections, row) : KEPT;
   if (help >= 0) return help;
-  if (!rewriteEnd(dp.view, dp.packet, SOURCE, rows, row + table.vaddr, rows[row + PORTS] & 0xffff)) {
+  const isPartial = dp.wire.unfinished.start !== 0;
+  if (!rewriteEnd(dp.view, dp.packet, isPartial, SOURCE, rows, row + table.vaddr, rows[row + PORTS] & 0xffff)) {
     return V.SHORT_TRANSPORT;
   }
   if (help === CHANGED) leaveChecksum(dp);

@@ -32,7 +32,7 @@ function passes4(dp: Datapath, mtu: number, mayFragment: boolean): number {
     return V.TTL_EXCEEDED;
   }
   ipv4.decrementTtl(view, ip);
-  if (!mayFragment && packet.length > mtu && (ipv4.fragment(view, ip) & ipv4.DF) !== 0) {
+  if (!mayFragment && dp.wire.longest(packet) > mtu && (ipv4.fragment(view, ip) & ipv4.DF) !== 0) {
     tellTooBig(dp, mtu);
     return V.TOO_BIG;
   }
@@ -49,7 +49,7 @@ function passes6(dp: Datapath, mtu: number): number {
     return V.TTL_EXCEEDED;
   }
   ipv6.setHopLimit(view, ip, hops - 1);
-  if ((packet.largestFragment !== 0 ? packet.largestFragment : packet.length) > mtu) {
+  if ((packet.largestFragment !== 0 ? packet.largestFragment : dp.wire.longest(packet)) > mtu) {
     tellTooBig(dp, mtu);
     return V.TOO_BIG;
   }
@@ -81,6 +81,6 @@ export function sendLimit(dp: Datapath, mtu: number): number {
 export function sendPacket(dp: Datapath, hop: Hop, verdict: number): number {
   const neighbour = hop.neighbour!;
   const { packet } = dp;
-  dp.wire.sendIp(packet.family, packet.ip, packet.length, neighbour, sendLimit(dp, hop.mtu), dp.tick);
+  dp.wire.forward(packet.family, packet.ip, packet.length, neighbour, sendLimit(dp, hop.mtu), dp.tick);
   return verdict;
 }

@@ -2,7 +2,7 @@
  * Rewriting one end of a packet for NAT: address, port, and the checksums over them (RFC 1624, RFC 3022 4.2).
  */
 import type { Words } from '../address.ts';
-import { finishUdp, pseudoSum4, pseudoSum6, sumBytes } from '../packet/checksum.ts';
+import { finishUdp, fold, pseudoSum4, pseudoSum6, sumBytes } from '../packet/checksum.ts';
 import type { Packet } from '../packet/dissect.ts';
 import * as ipv4 from '../packet/ipv4.ts';
 import * as ipv6 from '../packet/ipv6.ts';
@@ -37,12 +37,32 @@ function mend(
   return ~sum & 0xffff;
 }
 
+/** The change of a checksum that is only begun: a sum, not complemented, over the addresses but not yet over the ports. */
+function mendPartial(sum: number, width: number, from: Words, i: number, to: Words, j: number): number {
+  let mended = sum;
+  for (let k = 0; k < width; k++) {
+    const gone = ~from[i + k];
+    const come = to[j + k];
+    mended += (gone >>> 16) + (gone & 0xffff) + (come >>> 16) + (come & 0xffff);
+  }
+  return fold(mended);
+}
+
 /**
  * Gives one end of the packet the address at `to[j]` and the port `toPort`, and mends all checksums. `packet.address`
  * still holds the old address afterwards.
+ * @param isPartial whether the transport checksum is only begun (`wire.unfinished`).
  * @returns false when the transport header is not whole, so that its checksum cannot be mended: the packet is lost.
  */
-export function rewriteEnd(view: DataView, packet: Packet, end: number, to: Words, j: number, toPort: number): boolean {
+export function rewriteEnd(
+  view: DataView,
+  packet: Packet,
+  isPartial: boolean,
+  end: number,
+  to: Words,
+  j: number,
+  toPort: number,
+): boolean {
   if (packet.hasPorts && !packet.hasTransport) return false;
   const { ip, family } = packet;
   const transport = ip + packet.headerLength;
@@ -58,6 +78,11 @@ export function rewriteEnd(view: DataView, packet: Packet, end: number, to: Word
   if (!packet.hasPorts) return true;
 
   view.setUint16(transport + 2 * end, toPort);
+  if (isPartial) {
+    const at = transport + (packet.protocol === ipv4.PROTO_TCP ? TCP_CHECKSUM : UDP_CHECKSUM);
+    view.setUint16(at, mendPartial(view.getUint16(at), width, packet.address, fromAt, to, j));
+    return true;
+  }
   switch (packet.protocol) {
     case ipv4.PROTO_TCP: {
       const at = transport + TCP_CHECKSUM;

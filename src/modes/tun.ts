@@ -55,29 +55,45 @@ function flowPort(packet: Packet): number {
   return FIRST_PORT + (((h ^ (h >>> 15)) >>> 0) % PORTS);
 }
 
+/** Bytes of the outer headers, IP's included. */
+function outerLength(destination: Destination): number {
+  return (destination.family === 4 ? ipv4.IPV4_HEADER : ipv6.IPV6_HEADER) + shimLength(destination);
+}
+
 export function transmitTunnel(dp: Datapath, destination: Destination, hop: Hop): number {
-  const { neighbour } = hop;
-  if (neighbour === null) return V.LOCAL;
+  if (hop.neighbour === null) return V.LOCAL;
+  const { packet, wire } = dp;
+  const mtu = hop.mtu - outerLength(destination);
+  if (mtu < (packet.family === 4 ? MIN_MTU4 : ipv6.IPV6_MIN_MTU)) return V.TOO_BIG;
+  const verdict = passes(dp, mtu, dp.sysctl.pmtu_disc === 0);
+  if (verdict !== PASS) return verdict;
+  if (wire.unfinished.size === 0) return encapsulate(dp, destination, hop, packet.ip, packet.length);
+
+  // A virtio-net header has no words for segments inside a tunnel: they are cut before.
+  const isWhole = wire.longest(packet) <= mtu;
+  const count = wire.cut(packet.ip, packet.length);
+  let result = V.TUNNEL;
+  for (let i = 0; i < count && result === V.TUNNEL; i++) {
+    const inner = wire.writeSegment(i, isWhole);
+    result = encapsulate(dp, destination, hop, inner, wire.segmentLength);
+  }
+  return result;
+}
+
+/** Sends the packet of `innerLength` bytes at `inner`, which is the one at hand or a segment of it. */
+function encapsulate(dp: Datapath, destination: Destination, hop: Hop, inner: number, innerLength: number): number {
   const { view, packet } = dp;
   const outer4 = destination.family === 4;
   const inner4 = packet.family === 4;
-  const shim = shimLength(destination);
   const header = outer4 ? ipv4.IPV4_HEADER : ipv6.IPV6_HEADER;
-  const mtu = hop.mtu - header - shim;
-  if (mtu < (inner4 ? MIN_MTU4 : ipv6.IPV6_MIN_MTU)) return V.TOO_BIG;
-  const discoverMtu = dp.sysctl.pmtu_disc !== 0;
-  const verdict = passes(dp, mtu, !discoverMtu);
-  if (verdict !== PASS) return verdict;
-
-  const inner = packet.ip;
-  const outer = inner - shim - header;
-  const length = packet.length + shim + header;
+  const outer = inner - outerLength(destination);
+  const length = inner - outer + innerLength;
   if (length > MAX_PACKET) return V.TOO_BIG;
   const tos = outerTos(inner4 ? ipv4.tos(view, inner) : ipv6.trafficClass(view, inner));
   const hops = inner4 ? ipv4.ttl(view, inner) : ipv6.hopLimit(view, inner);
   const protocol = outerProtocol(destination.tunnelType, inner4);
   if (outer4) {
-    const df = inner4 && discoverMtu ? ipv4.fragment(view, inner) & ipv4.DF : 0;
+    const df = inner4 && dp.sysctl.pmtu_disc !== 0 ? ipv4.fragment(view, inner) & ipv4.DF : 0;
     const id = df === 0 ? nextIdentification() : 0;
     ipv4.writeHeader(view, outer, tos, length, id, df, hops, protocol, hop.source[0], destination.words[0]);
   } else {
@@ -86,7 +102,7 @@ export function transmitTunnel(dp: Datapath, destination: Destination, hop: Hop)
   }
   if (destination.tunnelType === TUNNEL_GUE) writeGue(dp, destination, outer, outer + header, length - header);
   else if (destination.tunnelType === TUNNEL_GRE) writeGre(dp, destination, outer + header, inner4);
-  dp.wire.sendIp(destination.family, outer, length, neighbour, sendLimit(dp, hop.mtu), dp.tick);
+  dp.wire.forward(destination.family, outer, length, hop.neighbour!, sendLimit(dp, hop.mtu), dp.tick);
   return V.TUNNEL;
 }
 

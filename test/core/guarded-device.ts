@@ -47,8 +47,9 @@ export class PoolGuard {
     this.#offsets = offsets.slice();
     this.#lengths = new Int32Array(offsets.length);
     this.#stride = offsets[1]! - offsets[0]!;
-    this.#jumboSlot = Math.floor((memory.byteLength - HEADROOM - LONGEST) / this.#stride) * this.#stride;
-    // The longest packet there is, behind a link header without a tag.
+    // Behind the slots of received frames and as many spare ones are two for the longest packet there is: what is put
+    // together lies in the first, behind a link header without a tag; what is cut lies in the second.
+    this.#jumboSlot = 2 * offsets.length * this.#stride;
     this.#end = this.#jumboSlot + HEADROOM + LINK + LONGEST;
     if (memory.byteLength - this.#end < 16 || UNREACHED < 1) throw new Error('the pool leaves no room for canaries');
   }

@@ -3,7 +3,15 @@
  * gateway, servers 10.0.0.11 .. 18 on eth0 and 172.16.0.11 .. 18 on eth1, all with known MAC addresses.
  */
 import fc from 'fast-check';
-import { Director, type DirectorOptions, ManualClock, MemoryDevice, type VerdictName } from '../../src/index.ts';
+import {
+  Director,
+  type DirectorOptions,
+  type FrameOffload,
+  ManualClock,
+  MemoryDevice,
+  type MemoryDeviceOptions,
+  type VerdictName,
+} from '../../src/index.ts';
 import { buildFrame } from '../../src/packet/build.ts';
 import type { FrameFields, PacketFields, TcpFields, UdpFields } from '../../src/packet/build-fields.ts';
 import { printFrame } from '../../src/packet/print.ts';
@@ -42,6 +50,11 @@ export function rs6(n: number): string {
   return `2001:db8::${n.toString(16)}`;
 }
 
+/** Its IPv6 address on eth1, where it is 172.16.0.n. */
+export function inner6(n: number): string {
+  return `2001:db8:1::${n.toString(16)}`;
+}
+
 export function rsMac(n: number): string {
   return `02:00:00:00:01:${n.toString(16).padStart(2, '0')}`;
 }
@@ -63,6 +76,8 @@ export interface Sent {
   readonly frame: Uint8Array;
   /** As tcpdump would print it. */
   readonly text: string;
+  /** What of it is left to the device, if anything is. */
+  readonly left?: FrameOffload | undefined;
 }
 
 export function textOf(frame: Uint8Array): string {
@@ -87,24 +102,35 @@ export class Lab {
 
   /**
    * @param options what differs from the usual; the interfaces are always eth0 and eth1.
-   * @param ipv6 whether eth0 has an IPv6 address too.
+   * @param ipv6 whether the interfaces have an IPv6 address too.
+   * @param devices what differs of the devices, by name.
    */
-  constructor(options: Partial<DirectorOptions> = {}, ipv6 = false) {
+  constructor(
+    options: Partial<DirectorOptions> = {},
+    ipv6 = false,
+    devices: Readonly<Record<string, Partial<MemoryDeviceOptions>>> = {},
+  ) {
     this.devices = Object.fromEntries(
-      ['eth0', 'eth1'].map((name) => [name, new MemoryDevice({ name, mac: MACS[name]!, capacity: 256 })]),
+      ['eth0', 'eth1'].map((name) => [
+        name,
+        new MemoryDevice({ name, mac: MACS[name]!, capacity: 256, ...devices[name] }),
+      ]),
     );
     for (const device of Object.values(this.devices)) {
-      device.onTransmit = (frame) => this.#sent.push({ dev: device.name, frame, text: textOf(frame) });
+      device.onTransmit = (frame, left) => this.#sent.push({ dev: device.name, frame, text: textOf(frame), left });
     }
     const neighbours = [GATEWAY, GATEWAY6].map((ip) => ({ ip, mac: GATEWAY_MAC, dev: 'eth0' }));
     for (const n of SERVERS) {
       for (const ip of [rs(n), rs6(n)]) neighbours.push({ ip, mac: rsMac(n), dev: 'eth0' });
-      neighbours.push({ ip: `172.16.0.${n}`, mac: rsMac(n), dev: 'eth1' });
+      for (const ip of [`172.16.0.${n}`, inner6(n)]) neighbours.push({ ip, mac: rsMac(n), dev: 'eth1' });
     }
     this.director = new Director({
       interfaces: [
         { device: this.devices.eth0!, addresses: ipv6 ? [`${DIP}/24`, `${DIP6}/64`] : [`${DIP}/24`] },
-        { device: this.devices.eth1!, addresses: ['172.16.0.1/24'] },
+        {
+          device: this.devices.eth1!,
+          addresses: ipv6 ? ['172.16.0.1/24', '2001:db8:1::1/64'] : ['172.16.0.1/24'],
+        },
       ],
       neighbours,
       routes: [GATEWAY, ...(ipv6 ? [GATEWAY6] : [])].map((via) => ({ to: 'default', via })),
@@ -126,6 +152,13 @@ export class Lab {
   /** Frames arrive, all in one burst; returns what the director sends because of them. */
   receive(frames: Uint8Array | readonly Uint8Array[], dev = 'eth0'): Sent[] {
     for (const frame of frames instanceof Uint8Array ? [frames] : frames) this.devices[dev]!.inject(frame);
+    this.director.poll();
+    return this.#sent.splice(0);
+  }
+
+  /** A frame arrives of which something is left to do; returns what the director sends because of it. */
+  receiveLeft([frame, left]: readonly [Uint8Array, FrameOffload], dev = 'eth0'): Sent[] {
+    this.devices[dev]!.inject(frame, left);
     this.director.poll();
     return this.#sent.splice(0);
   }
