@@ -109,7 +109,7 @@ function tellRewrite(story: Story, { sent, parts }: StandIn, { view, packet }: A
   const waiting = parts.host.interfaces.flatMap((on) => [...on.neighbours4.values(), ...on.neighbours6.values()]);
   const kept = waiting.find((neighbour) => neighbour.waiting.length > 0)?.waiting.at(-1);
   const last = sent.at(-1)?.frame;
-  const out = kept !== undefined ? readPacket(kept, 0) : last !== undefined ? packetOf(last) : null;
+  const out = kept !== undefined ? readPacket(kept.bytes, 0) : last !== undefined ? packetOf(last) : null;
   if (out === null) return;
   const { packet: changed } = out;
   const hops = (of: DataView, { family, ip }: Packet) => of.getUint8(ip + (family === 4 ? 8 : 7));
@@ -142,7 +142,7 @@ function tellWaiting(story: Story, host: Host): void {
       const { family, words } = neighbour;
       const question = family === 4 ? 'ARP' : 'neighbour discovery';
       const address = formatAddress(family, words);
-      const waiting = neighbour.waiting.map((packet) => printPacket(new DataView(packet.buffer), 0, packet.length));
+      const waiting = neighbour.waiting.map(({ bytes }) => printPacket(new DataView(bytes.buffer), 0, bytes.length));
       const what = `the MAC address of ${address} is not known on ${on.name}: it is asked for by ${question}; until then waits`;
       story.tell('neighbour', what, waiting);
     }
