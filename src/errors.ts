@@ -12,6 +12,7 @@ export type DirectorErrorCode =
   | 'ERR_DAEMON_RUNNING'
   | 'ERR_NO_DAEMON'
   | 'ERR_DEVICE'
+  | 'ERR_CONTROL'
   | 'ERR_CLOSED'
   | 'ERR_UNSUPPORTED'
   | 'ERR_UNSUPPORTED_PLATFORM';

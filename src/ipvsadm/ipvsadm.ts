@@ -28,6 +28,12 @@ export interface IpvsadmResult {
   readonly out: string;
 }
 
+/** Where a run prints: what was asked for, and what went wrong. Texts are whole lines. */
+export interface Printer {
+  out(text: string): void;
+  error(text: string): void;
+}
+
 /** Exit status of a listing of a service that does not exist. */
 const STATUS_NOT_LISTED = 1;
 
@@ -46,25 +52,50 @@ export function ipvsadm(
   names: Names = systemNames(),
 ): IpvsadmResult {
   const words = typeof commandLine === 'string' ? splitWords(commandLine) : commandLine;
-  const run = new Run(control, names);
+  const printed: string[] = [];
+  const print = (text: string) => void printed.push(text);
+  const status = runIpvsadm(
+    control,
+    words[0] === 'ipvsadm' ? words.slice(1) : words,
+    stdin,
+    { out: print, error: print },
+    names,
+  );
+  return { status, out: printed.join('') };
+}
+
+/**
+ * The same for a program that has a standard output and a standard error.
+ * @param words the program's arguments.
+ * @returns the exit status.
+ */
+export function runIpvsadm(
+  control: Control,
+  words: readonly string[],
+  stdin: string,
+  printer: Printer,
+  names: Names = systemNames(),
+): number {
   try {
-    const status = run.line(words[0] === 'ipvsadm' ? words.slice(1) : words, stdin);
-    return { status, out: run.out.join('') };
+    return new Run(control, names, printer).line(words, stdin);
   } catch (error) {
     if (!(error instanceof Exit)) throw error;
-    return { status: error.status, out: run.out.join('') + error.text };
+    if (error.status === 0) printer.out(error.text);
+    else printer.error(error.text);
+    return error.status;
   }
 }
 
 /** One run of the program: a command line, or a restore of many. */
 class Run {
-  readonly out: string[] = [];
   readonly #control: Control;
   readonly #names: Names;
+  readonly #printer: Printer;
 
-  constructor(control: Control, names: Names) {
+  constructor(control: Control, names: Names, printer: Printer) {
     this.#control = control;
     this.#names = names;
+    this.#printer = printer;
   }
 
   /** Runs one line and returns its status; `stdin` is undefined for a line that came from it. */
@@ -72,14 +103,14 @@ class Run {
     let request: Request | undefined;
     try {
       if (words.length === 0) {
-        this.out.push(formatServices(this.#control.services(), { names: this.#names }));
+        this.#printer.out(formatServices(this.#control.services(), { names: this.#names }));
         return 0;
       }
       request = parseCommandLine(words, this.#names);
       return this.#execute(request, stdin);
     } catch (error) {
-      if (error instanceof LineFailure) this.out.push(error.message);
-      else if (error instanceof DirectorError) this.out.push(failureText(error, request?.command));
+      if (error instanceof LineFailure) this.#printer.error(error.message);
+      else if (error instanceof DirectorError) this.#printer.error(failureText(error, request?.command));
       else throw error;
       return STATUS_FAILED;
     }
@@ -132,10 +163,10 @@ class Run {
         control.stopDaemon(request.role);
         break;
       case 'save':
-        this.out.push(formatSave(control.services(), request.numeric ? undefined : this.#names));
+        this.#printer.out(formatSave(control.services(), request.numeric ? undefined : this.#names));
         break;
       case 'list':
-        this.out.push(this.#list(request.list));
+        this.#printer.out(this.#list(request.list));
         break;
       case 'restore':
         return this.#restore(stdin);

@@ -31,6 +31,7 @@ function failure(error: DirectorError, command: CommandName | undefined): string
     case 'ERR_UNSUPPORTED':
       return 'Operation not supported';
     case 'ERR_CLOSED':
+    case 'ERR_CONTROL':
     case 'ERR_UNSUPPORTED_PLATFORM':
       return 'Protocol not available';
   }

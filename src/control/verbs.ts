@@ -1,0 +1,6 @@
+/** The verbs that a director's control socket understands. */
+import type { Verb } from './verb.ts';
+import { ipvsadmVerb } from './verbs/ipvsadm.ts';
+
+/** By name. */
+export const VERBS: ReadonlyMap<string, Verb> = new Map([ipvsadmVerb].map((verb) => [verb.name, verb]));
