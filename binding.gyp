@@ -12,6 +12,7 @@
             "src/native/device.c",
             "src/native/frames.c",
             "src/native/handover.c",
+            "src/native/notify.c",
             "src/native/system.c",
             "src/native/tap.c",
             "src/native/vnet.c"

@@ -87,6 +87,11 @@ export function sysctlNames(): SysctlName[] {
   return Object.keys(new SysctlValues()).filter((name) => name !== 'sync_period') as SysctlName[];
 }
 
+/** The largest value that a tunable takes. */
+export function sysctlLimit(name: SysctlName): number {
+  return LIMITS[name] ?? 1;
+}
+
 /** The tunables of a director: `director.sysctl.set('expire_nodest_conn', 1)`. */
 export interface Sysctl {
   /** The names of all tunables. */
@@ -157,7 +162,7 @@ export class SysctlTable implements Sysctl {
 }
 
 function number(name: SysctlName, value: number | string | undefined, min: number): number {
-  const limit = LIMITS[name] ?? 1;
+  const limit = sysctlLimit(name);
   const parsed = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
   if (typeof parsed !== 'number' || !Number.isInteger(parsed) || parsed < min || parsed > limit) {
     throw invalidOption(`sysctl ${name}`, value, `an integer from ${min} to ${limit}`);

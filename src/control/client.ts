@@ -19,6 +19,7 @@ export function ask(
   return new Promise((resolve, reject) => {
     const socket = connect({ path: socketPath, ...(signal && { signal }) });
     const parts: string[] = [];
+    let connected = false;
     let answered = false;
     const take = (line: string) => {
       const reply = JSON.parse(line) as ControlReply;
@@ -28,7 +29,10 @@ export function ask(
       else resolve(reply.result);
     };
     socket.setEncoding('utf8');
-    socket.on('connect', () => socket.end(formatRequest(request)));
+    socket.on('connect', () => {
+      connected = true;
+      socket.write(formatRequest(request));
+    });
     socket.on('data', (text: string) => {
       const lines = text.split('\n');
       parts.push(lines[0]);
@@ -43,7 +47,9 @@ export function ask(
       failure = error;
     });
     socket.on('close', () => {
-      if (!answered) reject(failure ?? new ControlError('ERR_CLOSED', 'the director closed the connection'));
+      if (answered) return;
+      const hungUp = new ControlError('ERR_CLOSED', 'the director closed the connection');
+      reject(failure !== undefined && (!connected || signal?.aborted) ? failure : hungUp);
     });
   });
 }

@@ -24,10 +24,11 @@ export class Connection {
     this.#socket = socket;
     // What goes wrong on a connection ends it; nobody else needs to know.
     socket.on('error', () => {});
+    socket.on('end', () => this.#gone.abort());
     socket.on('close', () => this.#gone.abort());
   }
 
-  /** Aborted when the connection is over. */
+  /** Aborted when the client has closed its direction, or the connection is over. */
   get signal(): AbortSignal {
     return this.#gone.signal;
   }

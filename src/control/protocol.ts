@@ -7,8 +7,9 @@
  *     server   {"result":{"status":0,"stdout":"...","stderr":""}}    or
  *     server   {"error":{"code":"ERR_UNKNOWN_VERB","message":"..."}}
  *
- * After the result or the error the server closes the connection. The client may close its own direction once the
- * request is sent.
+ * After the result or the error the server closes the connection. The client keeps its own direction open for as long as
+ * it wants to be told: closing it ends a verb that goes on (of a client that has gone nothing else is seen), while the
+ * result of one that is done at once still comes.
  */
 
 /** The version of the protocol: the number in a request. Grows when an old client would misunderstand a server. */

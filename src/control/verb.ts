@@ -16,7 +16,7 @@ export interface VerbClient {
    * or does not take what it is sent.
    */
   send(data: unknown): Promise<void>;
-  /** Aborted when the client has gone or the server ends. */
+  /** Aborted when the client has closed its direction, has gone, or the server ends. */
   readonly signal: AbortSignal;
 }
 

@@ -11,6 +11,7 @@
 #include "arguments.h"
 #include "device.h"
 #include "handover.h"
+#include "notify.h"
 #include "tap.h"
 
 static int32_t receive_from_tap(struct device *device, const struct burst *burst, int32_t room, int *end) {
@@ -228,6 +229,7 @@ NAPI_MODULE_INIT() {
       {.utf8name = "detach", .method = detach, .attributes = napi_enumerable},
       {.utf8name = "adopt", .method = adopt, .attributes = napi_enumerable},
       {.utf8name = "close", .method = close_handle, .attributes = napi_enumerable},
+      {.utf8name = "notify", .method = notify, .attributes = napi_enumerable},
   };
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
   return exports;

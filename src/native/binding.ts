@@ -122,6 +122,11 @@ export interface TapBinding {
   adopt(ticket: number): TapHandle | null;
   /** Closes the TAP, in any state. Does nothing when called again. */
   close(handle: TapHandle): void;
+  /**
+   * Sends a datagram to a Unix socket, which Node.js cannot; a path that begins with `@` is an abstract name.
+   * @throws {@link TapSystemError}
+   */
+  notify(path: string, message: string): void;
 }
 
 let loaded: TapBinding | undefined;

@@ -1,0 +1,35 @@
+/** `tapvs run`: a director in the foreground, until SIGTERM or SIGINT. */
+import { Command } from 'commander';
+import { configOption, STATUS_CONFIGURATION } from './options.ts';
+
+export const run: Command = new Command('run')
+  .description('run a director in the foreground: SIGHUP reloads the file, SIGTERM drains and stops')
+  .addOption(configOption())
+  .action(async ({ config }: { config: string }) => {
+    const [{ Daemon }, { ConfigurationError, loadConfiguration }, { openLog }] = await Promise.all([
+      import('../../daemon/daemon.ts'),
+      import('../../daemon/file.ts'),
+      import('../../daemon/log.ts'),
+    ]);
+    const { logger, close } = openLog();
+    const exit = (status: number): never => {
+      close();
+      process.exit(status);
+    };
+    process.on('uncaughtException', ({ name, message }) => {
+      logger.fatal({ mistake: `${name}: ${message}` }, 'the director ends by a mistake of its own');
+      exit(1);
+    });
+    let failure = STATUS_CONFIGURATION;
+    try {
+      const loaded = loadConfiguration(config);
+      failure = 1;
+      const daemon = await Daemon.start(config, loaded, logger, () => exit(1));
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => daemon.stop().then(() => exit(0)));
+      process.on('SIGHUP', () => daemon.reload());
+    } catch (error) {
+      if (!(error instanceof ConfigurationError)) throw error;
+      process.stderr.write(`${error.message}\n`);
+      exit(failure);
+    }
+  });

@@ -1,0 +1,95 @@
+/** The content of a configuration file: checked, and with every default filled in. */
+import type { Level } from 'pino';
+import type { NeighbourOptions, RouteOptions } from '../configuration.ts';
+import type { TapOptions } from '../devices/tap.ts';
+import type {
+  DaemonOptions,
+  DestinationKey,
+  DestinationOptions,
+  ServiceOptions,
+  Timeouts,
+} from '../services/config.ts';
+import type { MarkRule } from '../services/marks.ts';
+
+/** A TAP of the kernel's. */
+export interface DeviceConfiguration extends Omit<TapOptions, 'offload' | 'queues'> {
+  readonly type: 'tap';
+  readonly name: string;
+}
+
+/** An interface of the director's. */
+export interface InterfaceConfiguration {
+  /** The name of one of the devices. */
+  readonly device: string;
+  readonly name?: string;
+  readonly vlan?: number;
+  readonly addresses: readonly string[];
+}
+
+/** The director itself: what its constructor takes. */
+export interface DirectorConfiguration {
+  readonly forwarding: boolean;
+  readonly claimVips: boolean;
+  readonly maxConnections: number;
+  readonly icmpErrorsPerSecond: number;
+}
+
+/** A real server of a service. */
+export interface ServerConfiguration extends DestinationKey, DestinationOptions {}
+
+/** A service with its servers: its key (by address or by firewall mark) and its options in one object. */
+export interface ServiceConfiguration extends Omit<ServiceOptions, 'scheduler'> {
+  readonly protocol?: 'tcp' | 'udp' | 'sctp';
+  readonly address?: string;
+  readonly port?: number;
+  readonly fwmark?: number;
+  readonly family?: 4 | 6;
+  readonly scheduler: string;
+  readonly servers: readonly ServerConfiguration[];
+}
+
+/** A sync daemon on an interface of the director's. */
+export type SyncConfiguration = Omit<DaemonOptions, 'transport'>;
+
+/** The control socket. */
+export interface ControlConfiguration {
+  readonly socket: string;
+  /** Octal digits. */
+  readonly mode: string;
+  readonly user?: string;
+  readonly group?: string;
+}
+
+/** Whom the process becomes once its devices are open. */
+export interface PrivilegesConfiguration {
+  readonly user?: string;
+  readonly group?: string;
+}
+
+/** How the process ends. */
+export interface StopConfiguration {
+  readonly drainSeconds: number;
+}
+
+/** What is logged. */
+export interface LogConfiguration {
+  readonly level: Extract<Level, 'debug' | 'info' | 'warn' | 'error'>;
+}
+
+/** A whole file. */
+export interface Configuration {
+  readonly devices: readonly DeviceConfiguration[];
+  readonly interfaces: readonly InterfaceConfiguration[];
+  readonly routes: readonly RouteOptions[];
+  readonly neighbours: readonly NeighbourOptions[];
+  readonly director: DirectorConfiguration;
+  readonly log: LogConfiguration;
+  readonly privileges: PrivilegesConfiguration;
+  readonly stop: StopConfiguration;
+  readonly tunables: Readonly<Record<string, number | string>>;
+  readonly timeouts: Timeouts;
+  readonly marks: readonly MarkRule[];
+  readonly services: readonly ServiceConfiguration[];
+  readonly sync: readonly SyncConfiguration[];
+  readonly control: ControlConfiguration;
+}

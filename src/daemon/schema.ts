@@ -1,0 +1,68 @@
+/** The schema of the configuration file, and checking a content against it. */
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import type { Configuration } from './configuration.ts';
+import type { Path, Problem, Schema } from './section.ts';
+import { SECTIONS } from './sections.ts';
+
+/** The JSON Schema (draft 7) of a whole file; published as `config.schema.json`. */
+export const SCHEMA: Schema = {
+  $schema: 'http://json-schema.org/draft-07/schema#',
+  title: 'tapvs',
+  description: 'The configuration of a director: `tapvs run --config FILE`.',
+  type: 'object',
+  properties: {
+    $schema: { type: 'string', description: 'Where this schema is, for editors.' },
+    ...Object.fromEntries(SECTIONS.map(({ name, schema }) => [name, schema])),
+  },
+  required: ['devices', 'interfaces'],
+  additionalProperties: false,
+};
+
+function compile(required: readonly string[]): ValidateFunction {
+  const ajv = new Ajv({ allErrors: true, useDefaults: true, allowUnionTypes: true, strictTypes: false, verbose: true });
+  return ajv.compile({ ...SCHEMA, required });
+}
+
+let validate: ValidateFunction | undefined;
+
+/** What a director is before it has a configuration: every section's default. */
+export function emptyConfiguration(): Configuration {
+  const value = {};
+  compile([])(value);
+  return value as Configuration;
+}
+
+/**
+ * Checks a content, and fills in the defaults.
+ * @returns the problems there are; with none, `value` has become a {@link Configuration}.
+ */
+export function checkSchema(value: unknown): Problem[] {
+  validate ??= compile(SCHEMA.required as string[]);
+  if (validate(value)) return [];
+  // A failed `if` says so beside what was wrong.
+  return (validate.errors ?? []).filter(({ keyword }) => keyword !== 'if').map(problemOf);
+}
+
+function pathOf(pointer: string): Path {
+  const steps = pointer.split('/').slice(1);
+  return steps.map((step) => (/^\d+$/.test(step) ? Number(step) : step.replaceAll('~1', '/').replaceAll('~0', '~')));
+}
+
+function problemOf({ keyword, instancePath, params, message = '' }: ErrorObject): Problem {
+  const path = pathOf(instancePath);
+  switch (keyword) {
+    case 'additionalProperties':
+      return { path: [...path, params.additionalProperty], message: 'is no option here' };
+    case 'false schema':
+      return { path, message: 'must not be given here' };
+    case 'enum':
+      return { path, message: `must be one of ${params.allowedValues.join(', ')}` };
+    default:
+      return { path, message };
+  }
+}
+
+/** A path as people write it: `services[0].port`. */
+export function formatPath(path: Path): string {
+  return path.map((step, i) => (typeof step === 'number' ? `[${step}]` : i === 0 ? step : `.${step}`)).join('');
+}
