@@ -51,7 +51,8 @@ function pack(folder: string): { tarball: string; files: readonly string[] } {
   const root = repository();
   const copy = join(folder, 'checkout');
   mkdirSync(copy);
-  const parts = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'binding.gyp', 'LICENSE', 'scripts', 'src'];
+  const parts = ['tsconfig.json', 'tsconfig.build.json', 'binding.gyp', 'LICENSE', 'scripts', 'src'];
+  parts.push('package.json', 'config.schema.json', 'CONFIGURATION.md');
   for (const part of parts) cpSync(join(root, part), join(copy, part), { recursive: true });
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
   npm(copy, ['pack', '--silent', '--pack-destination', folder]);
@@ -113,11 +114,13 @@ test('the package holds what it needs and nothing else', (t) => {
     'scripts/install.mjs',
     'src/native/tap.c',
     'dist/index.js',
+    'config.schema.json',
+    'CONFIGURATION.md',
   ]) {
     t.true(files.includes(needed), needed);
   }
   const allowed =
-    /^(package\.json|LICENSE|[A-Z]+\.md|binding\.gyp|scripts\/install\.mjs|prebuilds\/.*\.node|src\/.*\.(ts|c|h)|dist\/.*\.(js|d\.ts|js\.map))$/;
+    /^(package\.json|config\.schema\.json|LICENSE|[A-Z]+\.md|binding\.gyp|scripts\/install\.mjs|prebuilds\/.*\.node|src\/.*\.(ts|c|h)|dist\/.*\.(js|d\.ts|js\.map))$/;
   t.deepEqual(
     files.filter((file) => !allowed.test(file)),
     [],
@@ -160,6 +163,28 @@ test('the shipped addon runs on every C library that Node.js does', (t) => {
   t.is(prebuilds.length, 1);
   const bytes = readFileSync(join(project, 'node_modules', 'tapvs', prebuilds[0]!), 'latin1');
   for (const [, minor] of bytes.matchAll(/GLIBC_2\.(\d+)/g)) t.true(Number(minor) <= OLDEST_GLIBC_MINOR, minor);
+});
+
+test('its commands are there, and find out that no director runs', (t) => {
+  const env = environment({ TAPVS_SOCKET: join(folder, 'nobody') });
+  const say = (name: string, ...args: readonly string[]) => {
+    const command = join(project, 'node_modules', '.bin', name);
+    const { status, stdout, stderr } = spawnSync(command, args, { cwd: project, encoding: 'utf8', env, input: '' });
+    return { status, stdout, stderr };
+  };
+  for (const name of ['ipvsadm', 'ipvsadm-save', 'ipvsadm-restore']) {
+    const { status, stderr } = say(name);
+    t.is(status, 2, stderr);
+    t.regex(stderr, /^Can't initialize ipvs: /);
+  }
+  t.regex(say('tapvs', '--help').stdout, /^Usage: tapvs /);
+  writeFileSync(
+    join(project, 'tapvs.yaml'),
+    'devices: [{ type: tap, name: wire0 }]\ninterfaces: [{ device: wire0 }]\n',
+  );
+  t.deepEqual(say('tapvs', 'check', '--config', 'tapvs.yaml'), { status: 0, stdout: '', stderr: '' });
+  writeFileSync(join(project, 'tapvs.yaml'), 'interfaces: []\n');
+  t.is(say('tapvs', 'run', '--config', 'tapvs.yaml').status, 78);
 });
 
 testWithTaps('opens a TAP with the addon that was shipped, nothing having been compiled', (t) => {
