@@ -2,6 +2,8 @@
 import {
   type Address,
   type Family,
+  formatAddress,
+  inPrefix,
   type Mac,
   type Prefix,
   parseAddress,
@@ -9,9 +11,10 @@ import {
   parsePrefix,
   tryParseAddress,
 } from './address.ts';
-import { type Clock, SystemClock } from './clock.ts';
+import type { Clock } from './clock.ts';
 import type { Device } from './devices/device.ts';
 import { invalidOption } from './errors.ts';
+import { isOwnModule, type OwnModule, type OwnModuleName, ownModuleName } from './own-module.ts';
 import type { SchedulerFactory } from './schedulers/scheduler.ts';
 import type { PersistenceEngine } from './services/engines/engine.ts';
 import { integer, optionsOf, ownEngine, ownScheduler } from './services/settings.ts';
@@ -65,10 +68,16 @@ export interface DirectorOptions {
   readonly clock?: Clock;
   /** Numbers in [0, 1) for `twos` and the hash of the connection table. Default `Math.random`. */
   readonly random?: () => number;
-  /** Schedulers of your own, for use by name (`-s NAME`). */
-  readonly schedulers?: readonly SchedulerFactory[];
-  /** Persistence engines of your own, for use by name (`--pe NAME`). */
-  readonly engines?: readonly PersistenceEngine[];
+  /** Schedulers of your own, for use by name (`-s NAME`): themselves, or by their modules. */
+  readonly schedulers?: readonly (SchedulerFactory | OwnModule)[];
+  /** Persistence engines of your own, for use by name (`--pe NAME`): themselves, or by their modules. */
+  readonly engines?: readonly (PersistenceEngine | OwnModule)[];
+  /**
+   * In how many worker threads the director works, 0 .. 16; each but the first needs one more queue of every device.
+   * Default 0: in the thread that makes it. In other threads devices must be ones that can be handed over
+   * (`Device.transfer`: TapDevice, MemoryDevice), and schedulers and engines of your own are given by their modules.
+   */
+  readonly threads?: number;
 }
 
 export interface InterfaceConfiguration {
@@ -85,7 +94,8 @@ export interface InterfaceConfiguration {
 export interface RouteConfiguration {
   readonly prefix: Prefix;
   readonly gateway: Address | null;
-  readonly dev: string | null;
+  /** The name of its interface. */
+  readonly dev: string;
 }
 
 export interface NeighbourConfiguration {
@@ -103,10 +113,12 @@ export interface Configuration {
   readonly claimVips: boolean;
   readonly maxConnections: number;
   readonly icmpErrorsPerSecond: number;
-  readonly clock: Clock;
+  /** null: the machine's. */
+  readonly clock: Clock | null;
   readonly random: () => number;
-  readonly schedulers: readonly SchedulerFactory[];
-  readonly engines: readonly PersistenceEngine[];
+  readonly schedulers: readonly (SchedulerFactory | OwnModuleName)[];
+  readonly engines: readonly (PersistenceEngine | OwnModuleName)[];
+  readonly threads: number;
 }
 
 const DIRECTOR_OPTIONS = [
@@ -121,6 +133,7 @@ const DIRECTOR_OPTIONS = [
   'random',
   'schedulers',
   'engines',
+  'threads',
 ];
 /** An IP packet as long as can be, and room to tell that a frame is too long. */
 const MAX_FRAME = 65535 + 32;
@@ -128,6 +141,7 @@ const INTERFACE_OPTIONS = ['device', 'name', 'vlan', 'addresses'];
 const ROUTE_OPTIONS = ['to', 'via', 'dev'];
 const NEIGHBOUR_OPTIONS = ['ip', 'mac', 'dev'];
 const MAX_CONNECTIONS = 2 ** 25;
+const MAX_THREADS = 16;
 
 function list<T>(option: string, value: readonly T[] | undefined): readonly T[] {
   if (value === undefined) return [];
@@ -157,7 +171,7 @@ export function configure(options: DirectorOptions): Configuration {
   const names = interfaces.map(({ name }) => name);
   return {
     interfaces,
-    routes: list('routes', options.routes).map((route, i) => configureRoute(route, `routes[${i}]`, names)),
+    routes: list('routes', options.routes).map((route, i) => configureRoute(route, `routes[${i}]`, interfaces)),
     neighbours: list('neighbours', options.neighbours).map((one, i) =>
       configureNeighbour(one, `neighbours[${i}]`, names),
     ),
@@ -167,9 +181,19 @@ export function configure(options: DirectorOptions): Configuration {
     icmpErrorsPerSecond: icmpErrors(options.icmpErrorsPerSecond),
     clock: clock(options.clock),
     random: random(options.random),
-    schedulers: list('schedulers', options.schedulers).map((one, i) => ownScheduler(`schedulers[${i}]`, one)),
-    engines: list('engines', options.engines).map((one, i) => ownEngine(`engines[${i}]`, one)),
+    schedulers: list('schedulers', options.schedulers).map((one, i) => own(`schedulers[${i}]`, one, ownScheduler)),
+    engines: list('engines', options.engines).map((one, i) => own(`engines[${i}]`, one, ownEngine)),
+    threads: integer('threads', options.threads, 0, MAX_THREADS, 0),
   };
+}
+
+/** Code of the user's: checked if it is here, and if it is a module when that is loaded. */
+function own<T extends object>(
+  option: string,
+  value: T | OwnModule,
+  check: (option: string, value: T) => T,
+): T | OwnModuleName {
+  return isOwnModule(value) ? ownModuleName(option, value) : check(option, value);
 }
 
 function icmpErrors(value = 1000): number {
@@ -178,7 +202,8 @@ function icmpErrors(value = 1000): number {
   return value;
 }
 
-function clock(value: Clock = new SystemClock()): Clock {
+function clock(value: Clock | undefined): Clock | null {
+  if (value === undefined) return null;
   if (typeof value?.now !== 'function' || typeof value.every !== 'function') {
     throw invalidOption('clock', value, 'a clock');
   }
@@ -211,7 +236,11 @@ function configureInterface(options: InterfaceOptions, i: number): InterfaceConf
   };
 }
 
-function configureRoute(options: RouteOptions, at: string, names: readonly string[]): RouteConfiguration {
+function configureRoute(
+  options: RouteOptions,
+  at: string,
+  interfaces: readonly InterfaceConfiguration[],
+): RouteConfiguration {
   optionsOf(at, options, ROUTE_OPTIONS, `${at}.`);
   const gateway = options.via === undefined ? null : parseAddress(options.via, `${at}.via`);
   const family: Family = gateway?.family ?? 4;
@@ -219,9 +248,18 @@ function configureRoute(options: RouteOptions, at: string, names: readonly strin
   if (gateway !== null && gateway.family !== prefix.family) {
     throw invalidOption(`${at}.via`, options.via, 'of the same family as the network');
   }
-  if (options.dev === undefined && gateway === null)
-    throw invalidOption(`${at}.dev`, options.dev, 'given: a route needs via or dev');
-  return { prefix, gateway, dev: options.dev === undefined ? null : knownName(`${at}.dev`, options.dev, names) };
+  if (options.dev !== undefined) {
+    const names = interfaces.map(({ name }) => name);
+    return { prefix, gateway, dev: knownName(`${at}.dev`, options.dev, names) };
+  }
+  if (gateway === null) throw invalidOption(`${at}.dev`, options.dev, 'given: a route needs via or dev');
+  const on = interfaces.find(({ addresses }) =>
+    addresses.some((one) => one.family === gateway.family && inPrefix(one, gateway.words, 0)),
+  );
+  if (on === undefined) {
+    throw invalidOption(`${at}.via`, formatAddress(gateway.family, gateway.words), "in an interface's network");
+  }
+  return { prefix, gateway, dev: on.name };
 }
 
 function configureNeighbour(options: NeighbourOptions, at: string, names: readonly string[]): NeighbourConfiguration {

@@ -4,7 +4,7 @@
  */
 import { configure, type DirectorOptions } from './configuration.ts';
 import { DirectorEmitter } from './emitter.ts';
-import type { DirectorCounters, DirectorEvents, Engine } from './engine/engine.ts';
+import type { DirectorCounters, DirectorEvents, Engine, EngineListener } from './engine/engine.ts';
 import type { ExplainOptions, Explanation } from './engine/explain/explanation.ts';
 import { LocalEngine } from './engine/local.ts';
 import { invalidOption } from './errors.ts';
@@ -26,6 +26,7 @@ import type {
 import type { Marks } from './services/marks.ts';
 import type { RateSnapshot, StatsSnapshot } from './services/stats.ts';
 import { type Sysctl, sysctlNames } from './sysctl.ts';
+import { ThreadedEngine } from './threads/engine.ts';
 
 /**
  * A Linux Virtual Server director in user space.
@@ -49,10 +50,15 @@ export class Director extends DirectorEmitter implements Control {
   /** @throws DirectorError ERR_INVALID_OPTION */
   constructor(options: DirectorOptions) {
     super((event, wanted) => this.#engine.listen(event, wanted));
-    const engine: Engine = new LocalEngine(configure(options), (event, ...told) => {
+    const configuration = configure(options);
+    const listener: EngineListener = (event, ...told) => {
       if (event === 'passed') this.#onPassed?.(...(told as Parameters<PassedHandler>));
       else this.emit(event, ...(told as Parameters<DirectorEvents[keyof DirectorEvents]>));
-    });
+    };
+    const engine: Engine =
+      configuration.threads === 0
+        ? new LocalEngine(configuration, listener)
+        : new ThreadedEngine(configuration, listener);
     this.#engine = engine;
     this.sysctl = {
       names: sysctlNames,

@@ -14,6 +14,7 @@ export type DirectorErrorCode =
   | 'ERR_DEVICE'
   | 'ERR_CONTROL'
   | 'ERR_CLOSED'
+  | 'ERR_WORKER'
   | 'ERR_UNSUPPORTED'
   | 'ERR_UNSUPPORTED_PLATFORM';
 

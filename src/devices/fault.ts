@@ -1,8 +1,8 @@
 import { type Clock, SystemClock } from '../clock.ts';
 import { invalidOption } from '../errors.ts';
+import { MemoryView } from '../packet/memory-view.ts';
 import type { Device, FrameBatch } from './device.ts';
 import { FrameQueue } from './frame-queue.ts';
-import { MemoryView } from './memory-view.ts';
 import { checkDevice, checkInteger, checkKeys } from './options.ts';
 
 /** How likely each fault is, as a probability from 0 to 1. Default 0. */

@@ -1,5 +1,5 @@
+import { copyBytes, MemoryView } from '../packet/memory-view.ts';
 import type { FrameBatch } from './device.ts';
-import { copyBytes, MemoryView } from './memory-view.ts';
 
 /** Frames that wait, copied into memory of a fixed size; first in, first out. */
 export class FrameQueue {

@@ -1,7 +1,9 @@
 import { parseMac } from '../address.ts';
 import { DirectorError, invalidOption } from '../errors.ts';
+import { FrameRing } from '../packet/frame-ring.ts';
 import { CUTS_ECN, CUTS_TCP4, CUTS_TCP6, CUTS_UDP4, CUTS_UDP6 } from '../packet/offload.ts';
-import type { Device, FrameBatch } from './device.ts';
+import type { Device, DeviceTransfer, FrameBatch } from './device.ts';
+import { MemoryQueueEnd } from './memory-queue.ts';
 
 /** What of a frame is left to whoever gets it, as a virtio-net header says it (virtio 1.2, 5.1.6). */
 export interface FrameOffload {
@@ -55,8 +57,6 @@ export class MemoryDevice implements Device {
   readonly largestFrame: number;
   /** Called with a copy of every frame that the director sends, and what of it is left to do, if anything is. */
   onTransmit: ((frame: Uint8Array, left?: FrameOffload) => void) | null = null;
-  /** Frames that found no room: the queue was full, or the frame longer than an interface of this MTU carries. */
-  lost = 0;
 
   readonly #slots: Uint8Array[];
   readonly #lengths: Int32Array;
@@ -67,6 +67,9 @@ export class MemoryDevice implements Device {
   #wake: (() => void) | null = null;
   #wakePending = false;
   #closed = false;
+  #lost = 0;
+  /** The queues' ends in this thread, when the director is in others. */
+  #ends: readonly MemoryQueueEnd[] = [];
 
   constructor(options: MemoryDeviceOptions) {
     if (typeof options !== 'object' || options === null) throw invalidOption('options', options, 'an object');
@@ -97,7 +100,12 @@ export class MemoryDevice implements Device {
 
   /** How many frames wait to be received. */
   get waiting(): number {
-    return this.#waiting;
+    return this.#ends.reduce((sum, end) => sum + end.waiting, this.#waiting);
+  }
+
+  /** Frames that found no room: the queue was full, or the frame longer than an interface of this MTU carries. */
+  get lost(): number {
+    return this.#ends.reduce((sum, end) => sum + end.lost, this.#lost);
   }
 
   /**
@@ -106,16 +114,23 @@ export class MemoryDevice implements Device {
    */
   inject(frame: Uint8Array, left?: FrameOffload): void {
     const capacity = this.#slots.length;
-    if (this.#closed || this.#waiting === capacity || frame.length > this.largestFrame) {
-      this.lost++;
+    const end = this.#ends.length === 0 ? null : this.#ends[queueOf(frame, this.#ends.length)];
+    if (this.#closed || (end?.waiting ?? this.#waiting) >= capacity || frame.length > this.largestFrame) {
+      this.#lost++;
+      return;
+    }
+    const partial = left === undefined ? 0 : (left.checksumStart << 16) | left.checksumField;
+    const segments = left === undefined ? 0 : ((left.segmentKind ?? 0) << 16) | (left.segmentSize ?? 0);
+    if (end !== null) {
+      end.push(frame, partial, segments);
       return;
     }
     const slot = (this.#first + this.#waiting) % capacity;
     // Most frames are no longer than the MTU allows: only where longer ones come slots take the memory for them.
     if (this.#slots[slot].length < frame.length) this.#slots[slot] = new Uint8Array(frame.length);
     this.#slots[slot].set(frame);
-    this.#partial[slot] = left === undefined ? 0 : (left.checksumStart << 16) | left.checksumField;
-    this.#segments[slot] = left === undefined ? 0 : ((left.segmentKind ?? 0) << 16) | (left.segmentSize ?? 0);
+    this.#partial[slot] = partial;
+    this.#segments[slot] = segments;
     this.#lengths[slot] = frame.length;
     this.#waiting++;
     if (this.#wake !== null && !this.#wakePending) {
@@ -129,10 +144,15 @@ export class MemoryDevice implements Device {
   }
 
   open(wake: () => void): void {
-    if (this.#closed) throw new DirectorError('ERR_DEVICE', `device ${this.name} is closed`);
-    if (this.#wake !== null) throw new DirectorError('ERR_DEVICE', `device ${this.name} is in use`);
+    this.#refuseUsed();
     this.#wake = wake;
     if (this.#waiting > 0) queueMicrotask(wake);
+  }
+
+  #refuseUsed(): void {
+    if (this.#closed) throw new DirectorError('ERR_DEVICE', `device ${this.name} is closed`);
+    if (this.#wake !== null || this.#ends.length > 0)
+      throw new DirectorError('ERR_DEVICE', `device ${this.name} is in use`);
   }
 
   receive(batch: FrameBatch): number {
@@ -143,7 +163,7 @@ export class MemoryDevice implements Device {
       this.#first = (slot + 1) % this.#slots.length;
       this.#waiting--;
       if (length > batch.room) {
-        this.lost++;
+        this.#lost++;
         continue;
       }
       batch.memory.set(
@@ -168,7 +188,33 @@ export class MemoryDevice implements Device {
     return batch.count;
   }
 
+  /**
+   * For a director in other threads. Frames go on through {@link inject} and {@link onTransmit} here; with several queues
+   * those of one flow go by the same.
+   */
+  transfer(count: number): DeviceTransfer[] {
+    this.#refuseUsed();
+    const { name, mac, mtu, checksumOffload, segmentation, largestFrame } = this;
+    const traits = { name, mac, mtu, checksumOffload, segmentation, largestFrame };
+    const bytes = Math.max(this.#slots.length * FrameRing.room(mtu + FRAME_EXTRA), 4 * FrameRing.room(largestFrame));
+    this.#ends = Array.from({ length: count }, () => new MemoryQueueEnd(traits, bytes, () => this.collect()));
+    for (; this.#waiting > 0; this.#waiting--) {
+      const slot = this.#first;
+      const frame = this.#slots[slot].subarray(0, this.#lengths[slot]);
+      this.#ends[queueOf(frame, count)].push(frame, this.#partial[slot], this.#segments[slot]);
+      this.#first = (slot + 1) % this.#slots.length;
+    }
+    return this.#ends.map((end) => end.transfer);
+  }
+
+  collect(): void {
+    for (const end of this.#ends) {
+      end.collect((frame, partial, segments) => this.onTransmit?.(frame, offloadOf(partial, segments)));
+    }
+  }
+
   close(): void {
+    for (const end of this.#ends) end.close();
     this.#closed = true;
     this.#wake = null;
     this.#waiting = 0;
@@ -183,4 +229,15 @@ function offloadOf(partial: number, segments: number): FrameOffload | undefined 
     segmentKind: segments >>> 16,
     segmentSize: segments & 0xffff,
   };
+}
+
+/** Where the addresses and ports of IPv4 without options lie in an untagged frame: what a card spreads flows by. */
+const FLOW_AT = 26;
+const FLOW_END = 38;
+
+/** The queue by which a frame comes when there are several: one for each flow, as with a network card. */
+function queueOf(frame: Uint8Array, queues: number): number {
+  let hash = 0;
+  for (let i = FLOW_AT; i < FLOW_END && i < frame.length; i++) hash = (Math.imul(hash, 31) + frame[i]) | 0;
+  return (hash >>> 0) % queues;
 }

@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, write, writeSync } from 'node:fs';
 import { type DirectorError, invalidOption } from '../errors.ts';
-import { copyBytes } from './memory-view.ts';
+import { copyBytes } from '../packet/memory-view.ts';
 import { checkInteger, checkKeys, deviceError, reasonOf } from './options.ts';
 
 export interface PcapWriterOptions {

@@ -1,6 +1,6 @@
 import { type Clock, SystemClock } from '../clock.ts';
+import { MemoryView } from '../packet/memory-view.ts';
 import type { Device, FrameBatch } from './device.ts';
-import { MemoryView } from './memory-view.ts';
 import { checkDevice, checkKeys } from './options.ts';
 import { PCAP_OPTIONS, PcapWriter, type PcapWriterOptions } from './pcap-writer.ts';
 

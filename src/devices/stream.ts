@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer';
 import { DirectorError, invalidOption } from '../errors.ts';
+import { MemoryView } from '../packet/memory-view.ts';
 import type { Device, FrameBatch } from './device.ts';
 import { FrameQueue } from './frame-queue.ts';
-import { MemoryView } from './memory-view.ts';
 import { checkInteger, checkKeys, deviceError, parseUnicastMac, reasonOf, stableMac } from './options.ts';
 
 /**

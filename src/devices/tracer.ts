@@ -1,8 +1,8 @@
 import { type Clock, SystemClock } from '../clock.ts';
 import { invalidOption } from '../errors.ts';
+import { MemoryView } from '../packet/memory-view.ts';
 import { printFrame } from '../packet/print.ts';
 import type { Device, FrameBatch } from './device.ts';
-import { MemoryView } from './memory-view.ts';
 import { checkDevice } from './options.ts';
 
 /** `in`: the director receives the frame; `out`: it sends it. */

@@ -31,7 +31,7 @@ export class LocalEngine implements Engine {
   readonly #catalogue: Catalogue;
   readonly #loop: Loop;
 
-  /** @throws DirectorError ERR_INVALID_OPTION for a gateway that no interface reaches. */
+  /** @throws DirectorError ERR_INVALID_OPTION for a module that cannot be loaded. */
   constructor(configuration: Configuration, listener: EngineListener) {
     this.#parts = assemble(configuration, listener);
     this.#catalogue = new Catalogue(this.#parts);

@@ -1,4 +1,6 @@
 /** What an engine is made of, put together from its configuration. */
+
+import { SystemClock } from '../clock.ts';
 import type { Configuration } from '../configuration.ts';
 import { Connections } from '../conntrack/connections.ts';
 import { ProtocolTimeouts } from '../conntrack/protocols.ts';
@@ -12,6 +14,7 @@ import { Neighbours } from '../host/neighbours.ts';
 import { Reassembly } from '../host/reassembly.ts';
 import { neighbourActions } from '../host/resolution.ts';
 import { Wire } from '../host/wire.ts';
+import { loadOwn, type OwnModuleName } from '../own-module.ts';
 import { FramePool } from '../packet/pool.ts';
 import { Pipeline } from '../pipeline.ts';
 import { SCHEDULERS } from '../schedulers/index.ts';
@@ -20,7 +23,7 @@ import { Defence } from '../services/defence.ts';
 import { sip } from '../services/engines/sip.ts';
 import { FirewallMarks } from '../services/marks.ts';
 import { Registry } from '../services/registry.ts';
-import type { Known } from '../services/settings.ts';
+import { type Known, ownEngine, ownScheduler } from '../services/settings.ts';
 import { SyncDaemons } from '../sync/daemons.ts';
 import { GroupTransport } from '../sync/group.ts';
 import type { SyncTransport } from '../sync/transport.ts';
@@ -51,10 +54,10 @@ export interface Parts {
   readonly lines: readonly Line[];
 }
 
-/** @throws DirectorError ERR_INVALID_OPTION for a gateway that no interface reaches. */
+/** @throws DirectorError ERR_INVALID_OPTION for a module that cannot be loaded. */
 export function assemble(configuration: Configuration, listener: EngineListener): Parts {
   const { random, icmpErrorsPerSecond: perSecond } = configuration;
-  const time = new EngineTime(configuration.clock);
+  const time = new EngineTime(configuration.clock ?? new SystemClock());
   const tellings = new Tellings(listener, time);
   const sysctl = new SysctlValues();
   const tunables = new SysctlTable(sysctl, () => updateDefence(parts));
@@ -150,10 +153,24 @@ export function updateDefence({ connections4, connections6, defence }: Parts): v
   connections6.tcpTable = tcpTable;
 }
 
-/** The schedulers and persistence engines that there are: ours and the user's. */
-function knownTo(configuration: Configuration): Known {
+/**
+ * The schedulers and persistence engines that there are: ours and the user's.
+ * @throws DirectorError ERR_INVALID_OPTION for a module that cannot be loaded, or holds something else.
+ */
+export function knownTo(configuration: Pick<Configuration, 'schedulers' | 'engines'>): Known {
   const schedulers = new Map(SCHEDULERS).set(none.name, none);
-  for (const factory of configuration.schedulers) schedulers.set(factory.name, factory);
-  const engines = new Map([sip, ...configuration.engines].map((engine) => [engine.name, engine]));
+  configuration.schedulers.forEach((one, i) => {
+    const factory = 'module' in one ? loaded(`schedulers[${i}]`, one, ownScheduler) : one;
+    schedulers.set(factory.name, factory);
+  });
+  const engines = new Map([[sip.name, sip]]);
+  configuration.engines.forEach((one, i) => {
+    const engine = 'module' in one ? loaded(`engines[${i}]`, one, ownEngine) : one;
+    engines.set(engine.name, engine);
+  });
   return { scheduler: (name) => schedulers.get(name), engine: (name) => engines.get(name) };
+}
+
+function loaded<T>(option: string, name: OwnModuleName, check: (option: string, value: T) => T): T {
+  return check(option, loadOwn(option, name) as T);
 }

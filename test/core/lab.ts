@@ -19,6 +19,9 @@ import { printFrame } from '../../src/packet/print.ts';
 // The same cases in every run, so that a failure is never a matter of luck; FC_SEED=<number> looks elsewhere.
 fc.configureGlobal({ seed: Number(process.env.FC_SEED ?? 1) });
 
+/** In how many worker threads the labs' directors work: the same tests are run with and without (test/threads). */
+const THREADS = Number(process.env.LAB_THREADS ?? 0);
+
 export const DIP = '10.0.0.1';
 export const VIP = '10.0.0.100';
 export const CLIENT = '192.0.2.1';
@@ -136,8 +139,8 @@ export class Lab {
       routes: [GATEWAY, ...(ipv6 ? [GATEWAY6] : [])].map((via) => ({ to: 'default', via })),
       forwarding: true,
       clock: this.clock,
-      random: seededRandom(1),
       maxConnections: 4096,
+      ...(THREADS === 0 ? { random: seededRandom(1) } : { threads: THREADS }),
       ...options,
     });
     this.director.start();

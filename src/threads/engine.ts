@@ -1,0 +1,375 @@
+/**
+ * An engine in worker threads: each has one queue of every device and an engine of its own. What is set is set in all of
+ * them, in the same order; what is listed is put together of what they list.
+ *
+ * A new call of the engine's is one line here: `#everywhere` for what changes something, `#first` for what is the same in
+ * all threads, `#listing` with what makes one answer of many.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import type { Configuration } from '../configuration.ts';
+import type { Device } from '../devices/device.ts';
+import type { DirectorCounters, Engine, EngineEvent, EngineListener } from '../engine/engine.ts';
+import { type DirectorError, invalidOption } from '../errors.ts';
+import type {
+  ConnectionEntry,
+  DaemonEntry,
+  DaemonOptions,
+  DaemonRole,
+  DestinationKey,
+  DestinationOptions,
+  ServiceEntry,
+  ServiceKey,
+  ServiceOptions,
+  Timeouts,
+} from '../services/config.ts';
+import type { MarkRule } from '../services/marks.ts';
+import type { RateSnapshot, StatsSnapshot } from '../services/stats.ts';
+import { WorkerLink } from './link.ts';
+import { mergeCounters, mergeService, mergeServices, sum } from './merge.ts';
+import { canBeCloned, type EnginePlan, type PackedError, type Told, unpackError } from './messages.ts';
+
+/** How long a thread may take for one call. The longest listings take seconds. */
+const ANSWER_WITHIN_MS = 30_000;
+/** How often a clock of the user's own tells the threads that their timers are due: as often as they look at them. */
+const TIMER_PERIOD_MS = 50;
+/** How often all threads are asked, at most, whether they have read something that others have handed them. */
+const MAX_ROUNDS = 8;
+
+export class ThreadedEngine implements Engine {
+  readonly #configuration: Configuration;
+  readonly #listener: EngineListener;
+  readonly #devices: readonly Device[];
+  readonly #keepsAlive: boolean;
+  readonly #links: readonly WorkerLink[];
+  /** What there was when it was stopped; null before. */
+  #final: ReadonlyMap<string, unknown> | null = null;
+  #stopTimer: (() => void) | null = null;
+  #calling = 0;
+  /** What the user's code threw when it was told of something during a call. */
+  #thrown: { readonly error: unknown } | null = null;
+  readonly #heard = new Set<string>();
+
+  /**
+   * @param answerWithinMs how long a thread may take for one call before it is given up.
+   * @throws DirectorError ERR_INVALID_OPTION for what cannot be handed to a thread, ERR_DEVICE for a device in use.
+   */
+  constructor(configuration: Configuration, listener: EngineListener, answerWithinMs: number = ANSWER_WITHIN_MS) {
+    checkConfiguration(configuration);
+    this.#configuration = configuration;
+    this.#listener = listener;
+    this.#devices = [...new Set(configuration.interfaces.map(({ device }) => device))];
+    const link = {
+      told: (events: readonly Told[]) => this.#hear(events),
+      ended: (why: DirectorError) => this.#lose(why),
+    };
+    this.#links = Array.from({ length: configuration.threads }, () => new WorkerLink(link, answerWithinMs));
+    try {
+      const { interfaces, clock, random: _, ...rest } = configuration;
+      this.#all('prepare', { schedulers: rest.schedulers, engines: rest.engines });
+      const transfers = this.#devices.map((device) => device.transfer!(configuration.threads));
+      this.#keepsAlive = transfers.some((queues) => queues.some(({ keepsAlive }) => keepsAlive));
+      const places = interfaces.map((one) => ({ ...one, device: this.#devices.indexOf(one.device) }));
+      const ids = this.#links.map((one, i) => {
+        const devices = transfers.map((queues) => queues[i]);
+        const plan: EnginePlan = {
+          configuration: rest,
+          interfaces: places,
+          devices: devices.map(({ transferList: _ports, ...device }) => device),
+          isToldTime: clock !== null,
+        };
+        const ports = devices.flatMap(({ transferList = [] }) => transferList as MessagePort[]);
+        return one.send('build', [plan], this.#now(), ports);
+      });
+      this.#links.forEach((one, i) => void one.answer(ids[i]));
+    } catch (error) {
+      for (const one of this.#links) one.close();
+      throw error;
+    }
+  }
+
+  #now(): number | null {
+    return this.#configuration.clock?.now() ?? null;
+  }
+
+  // ---- Calls ------------------------------------------------------------------------------------------------------
+
+  /** Asks all threads at once. */
+  #all(method: string, ...args: readonly unknown[]): unknown[] {
+    return this.#during(() => {
+      const ids = this.#links.map((link) => link.send(method, args, this.#now()));
+      return this.#links.map((link, i) => link.answer(ids[i]));
+    });
+  }
+
+  /** Asks the first thread. */
+  #first(method: string, ...args: readonly unknown[]): unknown {
+    const final = this.#final?.get(method);
+    if (final !== undefined) return final;
+    return this.#during(() => this.#links[0].answer(this.#links[0].send(method, args, this.#now())));
+  }
+
+  /**
+   * Lets all threads do what changes something. The first one's answer decides: what it refuses, nobody does; and as all
+   * are in the same state, the others do what it did.
+   */
+  #everywhere(method: string, ...args: readonly unknown[]): void {
+    args.forEach(refuseCode);
+    this.#first(method, ...args);
+    const [, ...others] = this.#links;
+    this.#during(() => {
+      const ids = others.map((link) => link.send(method, args, this.#now()));
+      others.forEach((link, i) => void link.answer(ids[i]));
+    });
+  }
+
+  /** Makes one answer of those of all threads. */
+  #listing<T>(method: string, merge: (parts: readonly T[]) => T, ...args: readonly unknown[]): T {
+    const final = this.#final?.get(method);
+    if (final !== undefined) return final as T;
+    return merge(this.#all(method, ...args) as T[]);
+  }
+
+  /** After a call everything that came of it is handed on, as it would be without threads. */
+  #during<T>(call: () => T): T {
+    this.#calling++;
+    try {
+      return call();
+    } finally {
+      for (const link of this.#links) link.drain();
+      this.#guard(() => {
+        for (const device of this.#devices) device.collect?.();
+      });
+      this.#calling--;
+      if (this.#calling === 0 && this.#thrown !== null) setImmediate(() => this.#throwAgain());
+    }
+  }
+
+  #guard(code: () => void): void {
+    try {
+      code();
+    } catch (error) {
+      this.#thrown ??= { error };
+    }
+  }
+
+  #throwAgain(): void {
+    const thrown = this.#thrown;
+    if (thrown === null) return;
+    this.#thrown = null;
+    throw thrown.error;
+  }
+
+  // ---- Events -----------------------------------------------------------------------------------------------------
+
+  #hear(events: readonly Told[]): void {
+    for (const [event, ...told] of events) {
+      this.#guard(() => {
+        if (event === 'thrown') throw unpackError(told[0] as PackedError);
+        if (event === 'deviceError') told[1] = unpackError(told[1] as PackedError);
+        if (this.#heard.has(event))
+          this.#listener(event, ...(told as Parameters<EngineListener> extends [unknown, ...infer A] ? A : never));
+      });
+    }
+    if (this.#calling === 0) this.#throwAgain();
+  }
+
+  /** A thread has ended by itself: its queues are gone, and with them what the devices are good for. */
+  #lose(reason: DirectorError): void {
+    for (const link of this.#links) link.close();
+    this.#stopTimer?.();
+    for (const device of this.#devices) device.close();
+    if (!this.#heard.has('deviceError')) return;
+    for (const { name } of this.#configuration.interfaces)
+      this.#guard(() => this.#listener('deviceError', name, reason));
+    if (this.#calling === 0) this.#throwAgain();
+  }
+
+  listen(event: EngineEvent, wanted: boolean): void {
+    if (wanted) this.#heard.add(event);
+    else this.#heard.delete(event);
+    if (this.#final === null) this.#all('listen', event, wanted);
+  }
+
+  // ---- Life -------------------------------------------------------------------------------------------------------
+
+  start(): void {
+    this.#all('start');
+    if (this.#keepsAlive) for (const link of this.#links) link.keepAlive();
+    this.#stopTimer ??=
+      this.#configuration.clock?.every(TIMER_PERIOD_MS, () => {
+        this.#all('advance');
+        this.#throwAgain();
+      }) ?? null;
+  }
+
+  stop(): void {
+    if (this.#final !== null) return;
+    this.#stopTimer?.();
+    this.#all('stop');
+    this.#final = new Map<string, unknown>([
+      ['services', this.services()],
+      ['statistics', this.statistics()],
+      ['rates', this.rates()],
+      ['counters', this.counters()],
+      ['getTimeouts', this.getTimeouts()],
+      ['daemons', this.daemons()],
+    ]);
+    for (const link of this.#links) link.close();
+    for (const device of this.#devices) device.close();
+  }
+
+  poll(): number {
+    if (this.#final !== null || this.#calling > 0) return 0;
+    let read = 0;
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const now = (this.#all('poll') as number[]).reduce((total, part) => total + part, 0);
+      read += now;
+      if (now === 0 || this.#links.length === 1) break;
+    }
+    this.#throwAgain();
+    return read;
+  }
+
+  // ---- Services and real servers ----------------------------------------------------------------------------------
+
+  addService(key: ServiceKey, options?: ServiceOptions): void {
+    this.#everywhere('addService', key, options);
+  }
+
+  editService(key: ServiceKey, options?: ServiceOptions): void {
+    this.#everywhere('editService', key, options);
+  }
+
+  deleteService(key: ServiceKey): void {
+    this.#everywhere('deleteService', key);
+  }
+
+  flush(): void {
+    this.#everywhere('flush');
+  }
+
+  zero(key?: ServiceKey): void {
+    this.#everywhere('zero', key);
+  }
+
+  addDestination(key: ServiceKey, destination: DestinationKey, options?: DestinationOptions): void {
+    this.#everywhere('addDestination', key, destination, options);
+  }
+
+  editDestination(key: ServiceKey, destination: DestinationKey, options?: DestinationOptions): void {
+    this.#everywhere('editDestination', key, destination, options);
+  }
+
+  deleteDestination(key: ServiceKey, destination: DestinationKey): void {
+    this.#everywhere('deleteDestination', key, destination);
+  }
+
+  addMark(rule: MarkRule): void {
+    this.#everywhere('addMark', rule);
+  }
+
+  clearMarks(): void {
+    this.#everywhere('clearMarks');
+  }
+
+  // ---- Timeouts and tunables --------------------------------------------------------------------------------------
+
+  setTimeouts(timeouts: Partial<Timeouts>): void {
+    this.#everywhere('setTimeouts', timeouts);
+  }
+
+  getTimeouts(): Timeouts {
+    return this.#first('getTimeouts') as Timeouts;
+  }
+
+  getSysctl(name: string): number {
+    return this.#first('getSysctl', name) as number;
+  }
+
+  sysctlText(name: string): string {
+    return this.#first('sysctlText', name) as string;
+  }
+
+  setSysctl(name: string, value: number | string): void {
+    this.#everywhere('setSysctl', name, value);
+  }
+
+  // ---- Listings ---------------------------------------------------------------------------------------------------
+
+  services(): ServiceEntry[] {
+    return this.#listing('services', mergeServices);
+  }
+
+  service(key: ServiceKey): ServiceEntry {
+    return this.#listing('service', mergeService, key);
+  }
+
+  connections(): ConnectionEntry[] {
+    return this.#listing('connections', (parts: readonly ConnectionEntry[][]) => parts.flat());
+  }
+
+  statistics(): StatsSnapshot {
+    return this.#listing('statistics', sum<StatsSnapshot>);
+  }
+
+  rates(): RateSnapshot {
+    return this.#listing('rates', sum<RateSnapshot>);
+  }
+
+  counters(): DirectorCounters {
+    return this.#listing('counters', mergeCounters);
+  }
+
+  explain(packet: string | Uint8Array, options?: ExplainOptions): Explanation {
+    return this.#first('explain', packet, options) as Explanation;
+  }
+
+  // ---- Sync daemons -----------------------------------------------------------------------------------------------
+
+  startDaemon(options: DaemonOptions): void {
+    this.#everywhere('startDaemon', options);
+  }
+
+  stopDaemon(role: DaemonRole): void {
+    this.#everywhere('stopDaemon', role);
+  }
+
+  daemons(): DaemonEntry[] {
+    return this.#first('daemons') as DaemonEntry[];
+  }
+}
+
+const NOT_SENT = 'plain data, which is all that a worker thread (`threads`) can be given';
+
+/** Refuses what has functions in it: only data reaches a thread. */
+function refuseCode(arg: unknown): void {
+  if (typeof arg !== 'object' || arg === null) return;
+  for (const [option, value] of Object.entries(arg)) {
+    if (!canBeCloned(value)) throw invalidOption(option, value, NOT_SENT);
+  }
+}
+
+function checkConfiguration({ interfaces, schedulers, engines, random }: Configuration): void {
+  interfaces.forEach(({ device }, i) => {
+    if (device.transfer === undefined) {
+      throw invalidOption(
+        `interfaces[${i}].device`,
+        device,
+        'a device that can be handed to a worker thread (`threads`)',
+      );
+    }
+  });
+  if (random !== Math.random) throw invalidOption('random', random, NOT_SENT);
+  const own = { schedulers, engines };
+  for (const [option, list] of Object.entries(own)) {
+    list.forEach((one, i) => {
+      if (!('module' in one)) {
+        throw invalidOption(
+          `${option}[${i}]`,
+          one,
+          'a module ({ module, export }), which is what a worker thread can load',
+        );
+      }
+    });
+  }
+}
