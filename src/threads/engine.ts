@@ -44,6 +44,8 @@ export class ThreadedEngine implements Engine {
   /** What there was when it was stopped; null before. */
   #final: ReadonlyMap<string, unknown> | null = null;
   #stopTimer: (() => void) | null = null;
+  /** Whether a thread has ended by itself. */
+  #isLost = false;
   #calling = 0;
   /** What the user's code threw when it was told of something during a call. */
   #thrown: { readonly error: unknown } | null = null;
@@ -63,10 +65,15 @@ export class ThreadedEngine implements Engine {
       ended: (why: DirectorError) => this.#lose(why),
     };
     this.#links = Array.from({ length: configuration.threads }, () => new WorkerLink(link, answerWithinMs));
+    const handedOn: Device[] = [];
     try {
       const { interfaces, clock, random: _, ...rest } = configuration;
       this.#all('prepare', { schedulers: rest.schedulers, engines: rest.engines });
-      const transfers = this.#devices.map((device) => device.transfer!(configuration.threads));
+      const transfers = this.#devices.map((device) => {
+        const queues = device.transfer!(configuration.threads);
+        handedOn.push(device);
+        return queues;
+      });
       this.#keepsAlive = transfers.some((queues) => queues.some(({ keepsAlive }) => keepsAlive));
       const places = interfaces.map((one) => ({ ...one, device: this.#devices.indexOf(one.device) }));
       const ids = this.#links.map((one, i) => {
@@ -83,6 +90,7 @@ export class ThreadedEngine implements Engine {
       this.#links.forEach((one, i) => void one.answer(ids[i]));
     } catch (error) {
       for (const one of this.#links) one.close();
+      for (const device of handedOn) device.close();
       throw error;
     }
   }
@@ -175,6 +183,8 @@ export class ThreadedEngine implements Engine {
 
   /** A thread has ended by itself: its queues are gone, and with them what the devices are good for. */
   #lose(reason: DirectorError): void {
+    if (this.#isLost) return;
+    this.#isLost = true;
     for (const link of this.#links) link.close();
     this.#stopTimer?.();
     for (const device of this.#devices) device.close();
@@ -205,6 +215,10 @@ export class ThreadedEngine implements Engine {
   stop(): void {
     if (this.#final !== null) return;
     this.#stopTimer?.();
+    if (this.#isLost) {
+      this.#final = new Map();
+      return;
+    }
     this.#all('stop');
     this.#final = new Map<string, unknown>([
       ['services', this.services()],

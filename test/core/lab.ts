@@ -140,7 +140,8 @@ export class Lab {
       forwarding: true,
       clock: this.clock,
       maxConnections: 4096,
-      ...(THREADS === 0 ? { random: seededRandom(1) } : { threads: THREADS }),
+      threads: THREADS,
+      ...((options.threads ?? THREADS) === 0 && { random: seededRandom(1) }),
       ...options,
     });
     this.director.start();
