@@ -9,6 +9,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Configuration } from '../configuration.ts';
 import type { Device } from '../devices/device.ts';
 import type { DirectorCounters, Engine, EngineEvent, EngineListener } from '../engine/engine.ts';
+import type { ExplainOptions, Explanation } from '../engine/explain/explanation.ts';
 import { type DirectorError, invalidOption } from '../errors.ts';
 import type {
   ConnectionEntry,
