@@ -21,15 +21,31 @@ import { type Running, residentBytes } from './contender.ts';
 
 const MS = 1000;
 const MICROSECONDS = 1e6;
+const NANOSECONDS = 1e9;
 const BITS_PER_GBIT = 1e9;
 const BYTES_PER_MB = 1e6;
 const WRK_REPORT = join(ROOT, 'bench', 'peers', 'report.lua');
 /** More than anything takes beyond the time that it is told to take. */
 const GRACE_MS = 20_000;
+/** Of the measure of small frames. Connections are made at a rate that everybody keeps up with. */
+const FLOWS = 1000;
+const PREPARE_RATE = 20_000;
+const WARM_UP_TALKS = 64;
 /** /proc/stat counts in hundredths of a second. */
 const TICKS_PER_SECOND = 100;
-/** What the kernel does after the last connection is there: freeing what waits for a grace period, folding counters. */
-const SETTLE_MS = 1000;
+/** What connections leave behind in the kernel goes some time after them: until this changes by less than that, at most so long. */
+const SETTLE_PERIOD_MS = 500;
+const SETTLED_BYTES = 100_000;
+const SETTLE_MS = 10_000;
+
+/** Kinds of objects of the kernel (/proc/slabinfo) that are there because of connections. */
+const KERNEL_OBJECTS: ReadonlySet<string> = new Set([
+  'TCP',
+  'sock_inode_cache',
+  'filp',
+  'eventpoll_epi',
+  'nf_conntrack',
+]);
 
 /** Figures by name; units are those of {@link FIGURES} in peers.ts. */
 export type Sample = Readonly<Record<string, number>>;
@@ -112,6 +128,44 @@ export async function talk(target: Target, mode: 'connect' | 'request', count: n
   return { rate: answers / seconds, core: (coreSeconds * MICROSECONDS) / answers };
 }
 
+/**
+ * Small frames to the talkers' servers, more than anybody takes: established connections of many clients, who say nothing but
+ * that they are there. Nobody answers, so this is for direct routing alone.
+ */
+export async function frames(target: Target): Promise<Sample> {
+  const { arena, place, cleanup, seconds } = target;
+  // The contender learns who the servers are, and has its code compiled.
+  await talk({ ...target, seconds: 1 }, 'connect', WARM_UP_TALKS);
+  const [clients, servers] = TALKER_INTERFACES;
+  const start = (...command: readonly string[]) =>
+    new Program(cleanup, seconds * MS + GRACE_MS, arena.on(TALKERS, OUTER_CORE, ...command));
+  const receiver = start(compileC('receiver'), '--interface', servers, '--from', place.mac);
+  const sender = start(
+    ...[compileC('sender'), '--interface', clients, '--to', place.mac, '--vip', place.vip, '--port', `${TALK_PORT}`],
+    ...['--flows', `${FLOWS}`, '--prepare', `${PREPARE_RATE}`, '--seconds', `${seconds + 1}`],
+  );
+  await sender.prints(/^sending$/m);
+  const before = await counted(receiver);
+  const { coreSeconds } = await whileWorking(() => pause(seconds * MS));
+  const after = await counted(receiver);
+  await sender.finished();
+  await receiver.stop();
+  const forwarded = after.frames - before.frames;
+  if (forwarded === 0) throw new Error('no frame was forwarded');
+  return {
+    rate: (forwarded * NANOSECONDS) / (after.atNs - before.atNs),
+    core: (coreSeconds * NANOSECONDS) / forwarded,
+  };
+}
+
+/** Asks a receiver (baseline/receiver.c) what it has counted. */
+async function counted(receiver: Program): Promise<{ readonly atNs: number; readonly frames: number }> {
+  receiver.output = '';
+  receiver.tell('\n');
+  const [, atNs, count] = await receiver.prints(/^(\d+) (\d+)$/m);
+  return { atNs: Number(atNs), frames: Number(count) };
+}
+
 /** One stream of iperf3 from the client. */
 export async function bulk({ arena, place, cleanup, seconds }: Target): Promise<Sample> {
   const command = arena.on(
@@ -133,25 +187,36 @@ export async function bulk({ arena, place, cleanup, seconds }: Target): Promise<
 export async function idle(target: Target, running: Running, wanted: number): Promise<Sample> {
   const { pid, mostConnections } = running;
   const held = Math.min(wanted, mostConnections);
-  await pause(SETTLE_MS);
+  const kernel = await settledKernelBytes();
   const resident = residentBytes(pid);
-  const available = availableBytes();
   const command = talkersCommand(target, 'hold', held);
   const talkers = new Program(target.cleanup, target.seconds * MS + GRACE_MS, command);
   await talkers.prints(/^held$/m);
-  await pause(SETTLE_MS);
-  const sample = {
-    held,
-    program: resident / BYTES_PER_MB,
-    process: (residentBytes(pid) - resident) / held,
-    machine: (available - availableBytes() - residentBytes(talkers.pid)) / held,
-  };
+  const perKernel = ((await settledKernelBytes()) - kernel) / held;
+  const perProgram = (residentBytes(pid) - resident) / held;
   talkers.tell('\n');
   await talkers.finished();
-  return sample;
+  return { held, base: resident / BYTES_PER_MB, program: perProgram, kernel: perKernel, both: perProgram + perKernel };
 }
 
-/** What the machine could give to programs, in bytes. */
-function availableBytes(): number {
-  return Number(/^MemAvailable:\s+(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'utf8'))![1]) * 1024;
+/** {@link kernelBytes} when it changes no more. */
+async function settledKernelBytes(): Promise<number> {
+  let bytes = kernelBytes();
+  for (const deadline = performance.now() + SETTLE_MS; performance.now() < deadline; ) {
+    await pause(SETTLE_PERIOD_MS);
+    const before = bytes;
+    bytes = kernelBytes();
+    if (Math.abs(bytes - before) < SETTLED_BYTES) break;
+  }
+  return bytes;
+}
+
+/** What the kernel has laid out for sockets, waiting for them, and connections that it tracks, in bytes. */
+function kernelBytes(): number {
+  let bytes = 0;
+  for (const line of readFileSync('/proc/slabinfo', 'utf8').split('\n')) {
+    const [name, objects, , size] = line.split(/ +/);
+    if (KERNEL_OBJECTS.has(name)) bytes += Number(objects) * Number(size);
+  }
+  return bytes;
 }

@@ -26,6 +26,7 @@ export const nftables: Contender = {
       mostConnections: trackedConnections(),
       stop: async () => {
         run(...network.on(host, 'nft', 'delete table ip balance'));
+        run(...network.on(host, 'conntrack', '--flush'));
       },
     };
   },

@@ -13,6 +13,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   wrk: 'wrk',
   iperf3: 'iperf3',
   nft: 'nftables',
+  conntrack: 'conntrack',
   'linux.uml': 'user-mode-linux',
   busybox: 'busybox-static',
   ipvsadm: 'ipvsadm',

@@ -6,7 +6,7 @@ import type { Bar, Bench, Context, Row } from '../bench.ts';
 import { rowOf } from '../bench.ts';
 import { Arena, type Place } from './arena.ts';
 import type { Contender, Running } from './contender.ts';
-import { bulk, idle, requests, type Sample, type Target, talk } from './measures.ts';
+import { bulk, frames, idle, requests, type Sample, type Target, talk } from './measures.ts';
 import { nftables } from './nftables.ts';
 import { installPackages } from './packages.ts';
 import { haproxy, nginxStream, nodeProxy } from './proxies.ts';
@@ -39,6 +39,8 @@ interface Case {
   readonly seconds: number;
   readonly figures: Readonly<Record<string, Figure>>;
   readonly measure: (target: Target) => Promise<Sample>;
+  /** Whom it can be measured of, when that is not everybody. */
+  readonly contenders?: readonly Contender[];
   /** What our DR has to reach in figures, to peers by name. */
   readonly bars?: Readonly<Record<string, Readonly<Record<string, Bar>>>>;
 }
@@ -88,6 +90,17 @@ const CASES: readonly Case[] = [
     },
     measure: bulk,
   },
+  {
+    name: 'small frames, 1 k flows',
+    seconds: 3,
+    figures: {
+      rate: { name: 'forwarded', unit: '1/s', better: 'more' },
+      core: { name: CORE_TIME.name, unit: 'ns each', better: 'less' },
+    },
+    measure: frames,
+    contenders: [tapvsRoute, userModeLinux],
+    bars: { rate: { [userModeLinux.name]: { atLeast: 3.5 } } },
+  },
 ];
 
 const IDLE_CASE = 'idle connections';
@@ -96,9 +109,10 @@ const IDLE_CONNECTIONS_QUICK = 2000;
 const IDLE_SECONDS = 60;
 const IDLE_FIGURES: Readonly<Record<string, Figure>> = {
   held: { name: 'connections held', unit: 'connections', better: 'more' },
-  program: { name: 'program before the first', unit: 'MB', better: 'less' },
-  process: { name: "growth of the program's memory", unit: 'bytes each', better: 'less' },
-  machine: { name: "growth of the machine's used memory, the kernel's included", unit: 'bytes each', better: 'less' },
+  base: { name: 'program before the first', unit: 'MB', better: 'less' },
+  program: { name: 'memory of the program', unit: 'bytes each', better: 'less' },
+  kernel: { name: "the kernel's sockets and entries", unit: 'bytes each', better: 'less' },
+  both: { name: 'program and kernel', unit: 'bytes each', better: 'less' },
 };
 
 /** Samples of one case: for each contender one for each round. */
@@ -130,7 +144,7 @@ async function* run(context: Context): AsyncGenerator<Row, void> {
 
   if (idles) {
     const connections = context.quick ? IDLE_CONNECTIONS_QUICK : IDLE_CONNECTIONS;
-    const samples = await inRounds(context, IDLE_CASE, async (contender) => {
+    const samples = await inRounds(context, IDLE_CASE, CONTENDERS, async (contender) => {
       // Started anew each time: a process keeps what it once had.
       const running = await contender.start(arena, places.get(contender)!, cleanup);
       const sample = await idle(target(contender, IDLE_SECONDS), running, connections);
@@ -147,7 +161,8 @@ async function* run(context: Context): AsyncGenerator<Row, void> {
   }
   for (const one of chosen) {
     const seconds = context.quick ? 1 : one.seconds;
-    const samples = await inRounds(context, one.name, (contender) => one.measure(target(contender, seconds)));
+    const samples = await inRounds(context, one.name, one.contenders ?? CONTENDERS, (contender) =>
+      one.measure(target(contender, seconds)));
     yield* rows(one.name, one.figures, samples, one.bars);
   }
   for (const one of running) await one.stop();
@@ -157,12 +172,13 @@ async function* run(context: Context): AsyncGenerator<Row, void> {
 async function inRounds(
   { rounds, progress }: Context,
   name: string,
+  contenders: readonly Contender[],
   sample: (contender: Contender) => Promise<Sample>,
 ): Promise<Samples> {
-  const samples: Samples = new Map(CONTENDERS.map((contender) => [contender, []]));
+  const samples: Samples = new Map(contenders.map((contender) => [contender, []]));
   for (let round = 0; round < rounds; round++) {
-    for (let turn = 0; turn < CONTENDERS.length; turn++) {
-      const contender = CONTENDERS[(round + turn) % CONTENDERS.length];
+    for (let turn = 0; turn < contenders.length; turn++) {
+      const contender = contenders[(round + turn) % contenders.length];
       progress(`${name}, round ${round + 1} of ${rounds}: ${contender.name}`);
       try {
         samples.get(contender)!.push(await sample(contender));
@@ -183,9 +199,9 @@ function* rows(
 ): Generator<Row, void> {
   for (const [key, { name: figure, unit, better }] of Object.entries(figures)) {
     const series = (contender: Contender) => samples.get(contender)!.map((sample) => sample[key]);
-    for (const contender of CONTENDERS) {
+    for (const contender of samples.keys()) {
       const against = OURS.includes(contender)
-        ? PEERS.map((peer) => {
+        ? PEERS.filter((peer) => samples.has(peer)).map((peer) => {
             const bar = contender === tapvsRoute ? bars[key]?.[peer.name] : undefined;
             return { to: peer.name, samples: series(peer), ...(bar === undefined ? {} : { bar }) };
           })
