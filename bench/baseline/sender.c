@@ -11,7 +11,8 @@
  *       --prepare RATE         first a SYN and an ACK of each flow at that rate, so that they are established
  *       --rate RATE            frames a second, one at a time; 0 (the default) is as fast as can be
  *       --seconds S            3
- *       --vip IP, --server IP, --clients IP   10.0.0.100, 10.0.0.11, 198.18.0.0 (and up); the port is 80
+ *       --vip IP, --server IP, --clients IP   10.0.0.100, 10.0.0.11, 198.18.0.0 (and up)
+ *       --port N               80: the service's, and the server's
  *
  * Says `sending` when it begins (after preparing), and `sent N in S seconds` at the end.
  */
@@ -22,7 +23,7 @@
 #include <sys/uio.h>
 
 #define BURST 64
-#define PORT 80
+#define DEFAULT_PORT 80
 /* Clients have this many addresses (the benchmark network 198.18.0.0/15, RFC 2544), and ports above FIRST_PORT. */
 #define ADDRESS_BITS 17
 #define FIRST_PORT 1024
@@ -32,6 +33,7 @@ static struct options {
   const char *interface, *replies, *replies_in;
   uint8_t to[MAC_LENGTH];
   uint32_t vip, server, clients;
+  uint16_t port;
   uint32_t flows;
   bool flood, udp;
   double prepare, rate, seconds;
@@ -111,7 +113,7 @@ static void prepare(int fd, const uint8_t *mac) {
   for (int pass = 0; pass < (options.udp ? 1 : 2); pass++) {
     for (uint32_t i = 0; i < options.flows; i++) {
       uint8_t frame[FRAME_LENGTH];
-      build_frame(frame, options.to, mac, client(i), (struct endpoint){options.vip, PORT}, flags[pass]);
+      build_frame(frame, options.to, mac, client(i), (struct endpoint){options.vip, options.port}, flags[pass]);
       pace(begun, options.prepare, number++);
       while (send(fd, frame, sizeof frame, 0) < 0)
         if (errno != ENOBUFS) die("send");
@@ -148,8 +150,10 @@ static void parse(int argc, char **argv) {
       {"udp", no_argument, NULL, 'u'},             {"prepare", required_argument, NULL, 'p'},
       {"rate", required_argument, NULL, 'R'},      {"seconds", required_argument, NULL, 's'},
       {"vip", required_argument, NULL, 'v'},       {"server", required_argument, NULL, 'S'},
-      {"clients", required_argument, NULL, 'c'},   {0}};
-  options = (struct options){.vip = parse_ip("10.0.0.100"),
+      {"clients", required_argument, NULL, 'c'},   {"port", required_argument, NULL, 'P'},
+      {0}};
+  options = (struct options){.port = DEFAULT_PORT,
+                             .vip = parse_ip("10.0.0.100"),
                              .server = parse_ip("10.0.0.11"),
                              .clients = parse_ip("198.18.0.0"),
                              .flows = 1024,
@@ -167,6 +171,7 @@ static void parse(int argc, char **argv) {
       case 'p': options.prepare = number_of(optarg); break;
       case 'R': options.rate = number_of(optarg); break;
       case 's': options.seconds = number_of(optarg); break;
+      case 'P': options.port = (uint16_t)number_of(optarg); break;
       case 'v': options.vip = parse_ip(optarg); break;
       case 'S': options.server = parse_ip(optarg); break;
       case 'c': options.clients = parse_ip(optarg); break;
@@ -182,7 +187,7 @@ static void parse(int argc, char **argv) {
 int main(int argc, char **argv) {
   parse(argc, argv);
   uint8_t flags = options.udp ? 0 : options.flood ? TCP_SYN : TCP_ACK;
-  struct endpoint service = {options.vip, PORT}, server = {options.server, PORT};
+  struct endpoint service = {options.vip, options.port}, server = {options.server, options.port};
   uint8_t mac[MAC_LENGTH];
   int fd = packet_socket(options.interface, 0, mac);
   bypass_qdisc(fd);

@@ -18,7 +18,7 @@ export interface Task {
 
 const { tap, namespace, mac, address, maxConnections, commands } = JSON.parse(process.argv[2]) as Task;
 const director = new Director({
-  interfaces: [{ device: TapDevice.open({ name: tap, namespace, mac }), addresses: [address] }],
+  interfaces: [{ device: TapDevice.open({ name: tap, namespace, mac, offload: true }), addresses: [address] }],
   forwarding: true,
   maxConnections,
 });

@@ -27,6 +27,8 @@ const BYTES_PER_MB = 1e6;
 const WRK_REPORT = join(ROOT, 'bench', 'peers', 'report.lua');
 /** More than anything takes beyond the time that it is told to take. */
 const GRACE_MS = 20_000;
+/** The share of requests that may fail, or have to be repeated, and the measure still be one. */
+const MOST_FAILURES = 0.05;
 /** Of the measure of small frames. Connections are made at a rate that everybody keeps up with. */
 const FLOWS = 1000;
 const PREPARE_RATE = 20_000;
@@ -84,7 +86,7 @@ export async function requests(target: Target, connections: number, perConnectio
   );
   const { result, coreSeconds } = await whileWorking(() => runProgram(cleanup, seconds * MS + GRACE_MS, ...command));
   const report = JSON.parse(/^\{.*\}$/m.exec(result)![0]) as Record<string, number>;
-  if (report.requests === 0 || report.errors > report.requests / 100) {
+  if (report.requests === 0 || report.errors > report.requests * MOST_FAILURES) {
     throw new Error(`wrk: ${report.requests} requests, ${report.errors} errors`);
   }
   return {
@@ -122,7 +124,7 @@ export async function talk(target: Target, mode: 'connect' | 'request', count: n
   const { result, coreSeconds } = await whileWorking(() => talkers.prints(/^\{.*\}$/m));
   await talkers.finished();
   const { answers, seconds, retries, resets } = JSON.parse(result[0]) as Talk;
-  if (answers === 0 || retries + resets > answers / 100) {
+  if (answers === 0 || retries + resets > answers * MOST_FAILURES) {
     throw new Error(`talkers: ${answers} answers, ${retries} retries, ${resets} resets`);
   }
   return { rate: answers / seconds, core: (coreSeconds * MICROSECONDS) / answers };

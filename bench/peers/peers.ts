@@ -162,7 +162,8 @@ async function* run(context: Context): AsyncGenerator<Row, void> {
   for (const one of chosen) {
     const seconds = context.quick ? 1 : one.seconds;
     const samples = await inRounds(context, one.name, one.contenders ?? CONTENDERS, (contender) =>
-      one.measure(target(contender, seconds)));
+      one.measure(target(contender, seconds)),
+    );
     yield* rows(one.name, one.figures, samples, one.bars);
   }
   for (const one of running) await one.stop();
