@@ -9,8 +9,9 @@ import { peers } from './peers/peers.ts';
 import { Progress } from './progress.ts';
 import { circumstances, writeReport } from './report.ts';
 import { headingLine, rowLines, summaryLine } from './table.ts';
+import { wire } from './wire/wire.ts';
 
-const BENCHES: readonly Bench[] = [micro, peers];
+const BENCHES: readonly Bench[] = [micro, wire, peers];
 const ROUNDS = 5;
 const QUICK_ROUNDS = 1;
 const MS_PER_SECOND = 1000;
@@ -107,4 +108,9 @@ function parse(argv: readonly string[]) {
 }
 
 // Not only an exit status: what is to be undone is undone now, also when something is still open.
-process.exit(await main(process.argv.slice(2)));
+try {
+  process.exit(await main(process.argv.slice(2)));
+} catch (error) {
+  console.error(`\nbench: ${(error as Error).message}`);
+  process.exit(1);
+}

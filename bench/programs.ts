@@ -78,14 +78,20 @@ export class Program {
   /** Waits until what it printed matches. @throws Error when it ends before that, which it does after its limit. */
   async prints(pattern: RegExp): Promise<RegExpExecArray> {
     let over = false;
+    let how = 'was not started';
     const ended = this.ended.then(
-      () => (over = true),
-      () => (over = true),
+      ({ status, signal }) => {
+        over = true;
+        how = signal ?? `exit status ${status}`;
+      },
+      () => {
+        over = true;
+      },
     );
     for (;;) {
       const match = pattern.exec(this.output);
       if (match !== null) return match;
-      if (over) throw this.#failure('ended without having said what was expected');
+      if (over) throw this.#failure(`${how}, without having said ${pattern}`);
       await Promise.race([ended, new Promise<void>((resolve) => (this.#watch = resolve))]);
     }
   }

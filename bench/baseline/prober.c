@@ -4,6 +4,7 @@
  * routing). One process is both ends, so that nothing but the forwarder, and the kernel in between, takes time.
  *
  *     prober --interface IF --answers IF --answers-in NAMESPACE --through MAC [OPTIONS]
+ *       --as MAC               the source of probes; otherwise the interface's own
  *       --back                 the answers go through the forwarder as well
  *       --probes N             2000
  *       --pause US             1000 between an answer and the next probe, on average
@@ -27,8 +28,11 @@ static int compare(const void *a, const void *b) {
   return (difference > 0) - (difference < 0);
 }
 
-/* Waits for the frame that ends in this number (a tunnel may have put something in front). Says whether it came in time. */
-static bool await(int fd, const uint8_t *mark, uint64_t limit) {
+/*
+ * Waits for the frame from this MAC address with this mark, wherever a tunnel has moved it to. Says whether it came in
+ * time. Others are those of a bridge that floods.
+ */
+static bool await(int fd, const uint8_t *from, const uint8_t *mark, uint64_t limit) {
   uint8_t frame[LONGEST];
   while (now_ns() < limit) {
     ssize_t length = recv(fd, frame, sizeof frame, MSG_DONTWAIT);
@@ -36,8 +40,8 @@ static bool await(int fd, const uint8_t *mark, uint64_t limit) {
       if (errno != EAGAIN) die("recv");
       continue;
     }
-    size_t behind = FRAME_LENGTH - UDP_DATA_OFFSET;
-    if ((size_t)length >= FRAME_LENGTH && memcmp(frame + length - behind, mark, UDP_DATA_LENGTH) == 0) return true;
+    bool is_from = length >= ETH_HLEN && memcmp(frame + MAC_LENGTH, from, MAC_LENGTH) == 0;
+    if (is_from && memmem(frame, (size_t)length, mark, UDP_DATA_LENGTH) != NULL) return true;
   }
   return false;
 }
@@ -46,11 +50,12 @@ int main(int argc, char **argv) {
   static const struct option known[] = {
       {"interface", required_argument, NULL, 'i'}, {"answers", required_argument, NULL, 'a'},
       {"answers-in", required_argument, NULL, 'n'}, {"through", required_argument, NULL, 't'},
+      {"as", required_argument, NULL, 'A'},
       {"back", no_argument, NULL, 'b'},             {"probes", required_argument, NULL, 'p'},
       {"pause", required_argument, NULL, 'P'},      {"vip", required_argument, NULL, 'v'},
       {"server", required_argument, NULL, 'S'},     {"client", required_argument, NULL, 'c'},
       {0}};
-  const char *interface = NULL, *answers = NULL, *answers_in = NULL, *through = NULL;
+  const char *interface = NULL, *answers = NULL, *answers_in = NULL, *through = NULL, *as = NULL;
   bool back = false;
   int probes = 2000, pause_us = 1000;
   uint32_t vip = parse_ip("10.0.0.100"), server = parse_ip("10.0.0.11"), client = parse_ip("198.18.0.1");
@@ -60,6 +65,7 @@ int main(int argc, char **argv) {
       case 'a': answers = optarg; break;
       case 'n': answers_in = optarg; break;
       case 't': through = optarg; break;
+      case 'A': as = optarg; break;
       case 'b': back = true; break;
       case 'p': probes = atoi(optarg); break;
       case 'P': pause_us = atoi(optarg); break;
@@ -76,6 +82,7 @@ int main(int argc, char **argv) {
   uint8_t forwarder[MAC_LENGTH], mac[2][MAC_LENGTH];
   parse_mac(through, forwarder);
   int ends[2] = {packet_socket(interface, ETH_P_IP, mac[0])};
+  if (as != NULL) parse_mac(as, mac[0]);
   enter_namespace(answers_in);
   ends[1] = packet_socket(answers, ETH_P_IP, mac[1]);
 
@@ -98,9 +105,9 @@ int main(int argc, char **argv) {
     put_checksums(answer);
     uint64_t begun = now_ns();
     if (send(ends[0], request, sizeof request, 0) < 0) die("send");
-    bool came = await(ends[1], request + UDP_DATA_OFFSET, begun + LIMIT_NS);
+    bool came = await(ends[1], forwarder, request + UDP_DATA_OFFSET, begun + LIMIT_NS);
     if (came && send(ends[1], answer, sizeof answer, 0) < 0) die("send");
-    came = came && await(ends[0], answer + UDP_DATA_OFFSET, begun + LIMIT_NS);
+    came = came && await(ends[0], back ? forwarder : mac[1], answer + UDP_DATA_OFFSET, begun + LIMIT_NS);
     if (came) trips[done++] = (double)(now_ns() - begun) / 1000;
     else lost++;
   }

@@ -3,12 +3,13 @@
  * and, where asked for, as many replies of its server from another interface.
  *
  *     sender --interface IF --to MAC [OPTIONS]
+ *       --as MAC               the source of requests; otherwise the interface's own
  *       --replies IF           also sends the server's replies from this interface ...
  *       --replies-in NAME      ... which is in that network namespace
  *       --flows N              1024; taken in an order without a pattern
  *       --flood                instead of that, every frame is a SYN of another client
  *       --udp                  UDP instead of TCP
- *       --prepare RATE         first a SYN and an ACK of each flow at that rate, so that they are established
+ *       --prepare RATE         first a SYN and an ACK of each flow at that rate, twice, so that they are established
  *       --rate RATE            frames a second, one at a time; 0 (the default) is as fast as can be
  *       --seconds S            3
  *       --vip IP, --server IP, --clients IP   10.0.0.100, 10.0.0.11, 198.18.0.0 (and up)
@@ -31,11 +32,11 @@
 
 static struct options {
   const char *interface, *replies, *replies_in;
-  uint8_t to[MAC_LENGTH];
+  uint8_t to[MAC_LENGTH], as[MAC_LENGTH];
   uint32_t vip, server, clients;
   uint16_t port;
   uint32_t flows;
-  bool flood, udp;
+  bool flood, udp, has_as;
   double prepare, rate, seconds;
 } options;
 
@@ -106,11 +107,12 @@ static void pace(uint64_t begun, double rate, uint64_t number) {
   while (now_ns() < due) __builtin_ia32_pause();
 }
 
-/* A SYN and an ACK of each flow, in the flows' own order. */
+/* A SYN and an ACK of each flow, in the flows' own order; and again, for what got lost on somebody not yet warm. */
 static void prepare(int fd, const uint8_t *mac) {
-  uint8_t flags[2] = {options.udp ? 0 : TCP_SYN, options.udp ? 0 : TCP_ACK};
+  uint8_t flags[4] = {TCP_SYN, TCP_ACK, TCP_SYN, TCP_ACK};
+  if (options.udp) memset(flags, 0, sizeof flags);
   uint64_t begun = now_ns(), number = 0;
-  for (int pass = 0; pass < (options.udp ? 1 : 2); pass++) {
+  for (int pass = 0; pass < 4; pass++) {
     for (uint32_t i = 0; i < options.flows; i++) {
       uint8_t frame[FRAME_LENGTH];
       build_frame(frame, options.to, mac, client(i), (struct endpoint){options.vip, options.port}, flags[pass]);
@@ -145,6 +147,7 @@ static double number_of(const char *text) {
 static void parse(int argc, char **argv) {
   static const struct option known[] = {
       {"interface", required_argument, NULL, 'i'}, {"to", required_argument, NULL, 't'},
+      {"as", required_argument, NULL, 'a'},
       {"replies", required_argument, NULL, 'r'},   {"replies-in", required_argument, NULL, 'n'},
       {"flows", required_argument, NULL, 'f'},     {"flood", no_argument, NULL, 'F'},
       {"udp", no_argument, NULL, 'u'},             {"prepare", required_argument, NULL, 'p'},
@@ -163,6 +166,7 @@ static void parse(int argc, char **argv) {
     switch (c) {
       case 'i': options.interface = optarg; break;
       case 't': parse_mac(optarg, options.to); has_to = true; break;
+      case 'a': parse_mac(optarg, options.as); options.has_as = true; break;
       case 'r': options.replies = optarg; break;
       case 'n': options.replies_in = optarg; break;
       case 'f': options.flows = (uint32_t)number_of(optarg); break;
@@ -190,6 +194,7 @@ int main(int argc, char **argv) {
   struct endpoint service = {options.vip, options.port}, server = {options.server, options.port};
   uint8_t mac[MAC_LENGTH];
   int fd = packet_socket(options.interface, 0, mac);
+  if (options.has_as) memcpy(mac, options.as, MAC_LENGTH);
   bypass_qdisc(fd);
 
   /* The frames of a flood are renewed before each burst; enough of them for no burst to be cut short. */

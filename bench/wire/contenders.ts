@@ -1,0 +1,55 @@
+/** Who takes turns in the wire benchmark: the director in its variants, and C loops that only exchange MAC addresses. */
+import { join } from 'node:path';
+import type { DirectorOptions, ForwardMethod, TapOptions } from '../../src/index.ts';
+import { compileC, ROOT } from '../programs.ts';
+import { CONTENDER_MAC, type Ends } from './arena.ts';
+import type { Task } from './director-process.ts';
+
+const DIRECTOR = join(ROOT, 'build', 'bench', 'wire', 'director-process.js');
+
+/** What is to be done. */
+export interface Work {
+  readonly method: ForwardMethod;
+  readonly ends: Ends;
+  readonly maxConnections: number;
+}
+
+export interface Contender {
+  readonly name: string;
+  /** Whether it keeps connections, which have to be there before they are measured, and counters. */
+  readonly isDirector: boolean;
+  /** The command that forwards on the TAP of this name, which it makes, and says `ready`. */
+  command(tap: string, work: Work): readonly string[];
+}
+
+/** The director with further options. */
+export function director(
+  name: string,
+  tapOptions: TapOptions = {},
+  directorOptions: Partial<DirectorOptions> = {},
+): Contender {
+  return {
+    name,
+    isDirector: true,
+    command: (tap, work) => {
+      const task: Task = { tap, ...work, tapOptions, directorOptions };
+      return [process.execPath, DIRECTOR, JSON.stringify(task)];
+    },
+  };
+}
+
+/** A program of bench/baseline that takes a TAP, its own MAC address, and those of the two ends. */
+export function loop(name: string, program: string, ...options: readonly string[]): Contender {
+  return {
+    name,
+    isDirector: false,
+    command: (tap, { ends }) => [compileC(program), tap, CONTENDER_MAC, ends.from, ends.to, ...options],
+  };
+}
+
+export const PLAIN_LOOP: Contender = loop('plain C loop', 'tap-loop');
+export const SPINNING_LOOP: Contender = loop('C loop, spinning', 'tap-loop', '--spin');
+export const URING_LOOPS: readonly Contender[] = ['read', 'batch'].map((reads) =>
+  loop(`C io_uring loop (${reads})`, 'uring-loop', '--reads', reads),
+);
+export const VNET_LOOP: Contender = loop('C loop, vnet header', 'tap-loop', '--vnet');

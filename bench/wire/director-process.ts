@@ -1,0 +1,47 @@
+/**
+ * The director of the wire benchmark, in a process of its own: `node director-process.js JSON`, the JSON being {@link Task}. Says
+ * `ready`, answers each line of its standard input with its counters as JSON, and stops when that ends.
+ */
+import { createInterface } from 'node:readline';
+import { Director, type DirectorOptions, type ForwardMethod, TapDevice, type TapOptions } from '../../src/index.ts';
+import { CLIENT_ADDRESS, CONTENDER_MAC, DIRECTOR_ADDRESS, type Ends, SERVER_ADDRESS, VIP } from './arena.ts';
+
+/** What the process is told. */
+export interface Task {
+  readonly tap: string;
+  readonly method: ForwardMethod;
+  readonly ends: Ends;
+  readonly maxConnections: number;
+  /** Further options of the TAP, and of the director. */
+  readonly tapOptions: TapOptions;
+  readonly directorOptions: Partial<DirectorOptions>;
+}
+
+/** Of frames and probes, and of iperf3. */
+const PORTS = [80, 5201];
+
+const task = JSON.parse(process.argv[2]) as Task;
+const { ends, method } = task;
+const device = TapDevice.open({ name: task.tap, mac: CONTENDER_MAC, ...task.tapOptions });
+const director = new Director({
+  interfaces: [{ device, addresses: [`${DIRECTOR_ADDRESS}/24`] }],
+  routes: [{ to: 'default', via: CLIENT_ADDRESS }],
+  neighbours: [
+    { ip: CLIENT_ADDRESS, mac: ends.from, dev: device.name },
+    { ip: SERVER_ADDRESS, mac: ends.to, dev: device.name },
+  ],
+  forwarding: true,
+  maxConnections: task.maxConnections,
+  ...task.directorOptions,
+});
+for (const protocol of ['tcp', 'udp'] as const) {
+  for (const port of PORTS) {
+    director.addService({ protocol, address: VIP, port }, { scheduler: 'rr' });
+    director.addDestination({ protocol, address: VIP, port }, { address: SERVER_ADDRESS }, { method });
+  }
+}
+director.start();
+console.log('ready');
+createInterface({ input: process.stdin })
+  .on('line', () => console.log(JSON.stringify(director.counters())))
+  .on('close', () => director.stop());

@@ -1,0 +1,275 @@
+/**
+ * `npm run bench -- wire`: frames over real interfaces. In each round every contender has the same place, one after the other:
+ * the director in its variants, C loops that only exchange MAC addresses, and nobody. As root.
+ */
+import type { ForwardMethod } from '../../src/index.ts';
+import { type Bar, type Bench as Benchmark, type Context, type Measured, type Row, rowOf } from '../bench.ts';
+import { Arena, FRAME_ENDS } from './arena.ts';
+import {
+  type Contender,
+  director,
+  PLAIN_LOOP,
+  SPINNING_LOOP,
+  URING_LOOPS,
+  VNET_LOOP,
+  type Work,
+} from './contenders.ts';
+import { type Bench, bulk, type Load, roundTrips, throughput } from './measures.ts';
+
+const METHODS: readonly { readonly method: ForwardMethod; readonly label: string; readonly replies: boolean }[] = [
+  { method: 'route', label: 'DR', replies: false },
+  { method: 'masq', label: 'NAT', replies: true },
+  { method: 'tunnel', label: 'TUN', replies: false },
+];
+
+const THOUSAND = 1000;
+const GIGA = 1e9;
+const LIGHT_RATE = 100_000;
+/** A table has room for what is opened in a flood. */
+const FLOOD_CONNECTIONS = 2 ** 21;
+const CONNECTIONS = 2 ** 18;
+
+/** Bars: what the figures have to be for the director to be as fast as the kernel lets anyone be. */
+const BARS = {
+  pps: { route: { atLeast: 1.1 }, masq: { atLeast: 1.05 }, tunnel: { atLeast: 1.05 } },
+  ppsOfBestUring: { atLeast: 0.88 },
+  burst: { atLeast: 0.95 },
+  cpuAtLightLoad: { atMost: 1.15 },
+  userNs: { route: { atMost: 150 }, masq: { atMost: 200 } },
+  bulkOfLoop: { atLeast: 0.9 },
+  bulkOfBridge: { atLeast: 0.8 },
+  bulkOfUnsegmented: { atLeast: 4 },
+  p99: { atMost: 1.3 },
+} as const;
+
+const TAPVS = director('tapvs');
+const TAPVS_OFFLOAD = director('tapvs, offload', { offload: true });
+
+/** Durations and sizes. */
+interface Scale {
+  readonly seconds: number;
+  readonly many: number;
+  readonly probes: number;
+  readonly bulkSeconds: number;
+}
+
+const FULL: Scale = { seconds: 1.3, many: 100_000, probes: 2000, bulkSeconds: 4 };
+const QUICK: Scale = { seconds: 0.3, many: 5_000, probes: 200, bulkSeconds: 1 };
+
+/** Samples by contender, each of a round. */
+type Series<Figures> = ReadonlyMap<Contender, readonly Figures[]>;
+
+/** Lets contenders take turns, round after round. */
+async function interleave<Figures>(
+  context: Context,
+  name: string,
+  contenders: readonly Contender[],
+  measure: (contender: Contender) => Promise<Figures>,
+): Promise<Series<Figures>> {
+  const series = new Map<Contender, Figures[]>(contenders.map((contender) => [contender, []]));
+  for (let round = 1; round <= context.rounds; round++) {
+    for (const [contender, figures] of series) {
+      context.progress(`${name}: round ${round} of ${context.rounds}, ${contender.name}`);
+      figures.push(await measure(contender));
+    }
+  }
+  return series;
+}
+
+/** Whom to divide a contender's figure by. */
+type Against = readonly { readonly contender: Contender; readonly bar?: Bar }[];
+
+/** One row for each contender of a series. */
+function* rows<Figures>(
+  series: Series<Figures>,
+  what: Pick<Measured, 'case' | 'figure' | 'unit' | 'better'>,
+  value: (figures: Figures) => number,
+  against: (contender: Contender) => Against = () => [],
+  bar: (contender: Contender) => Bar | undefined = () => undefined,
+): Generator<Row> {
+  for (const [contender, figures] of series) {
+    const own = bar(contender);
+    yield rowOf({
+      ...what,
+      bench: 'wire',
+      subject: contender.name,
+      samples: figures.map(value),
+      against: against(contender).map((other) => ({
+        to: other.contender.name,
+        samples: (series.get(other.contender) ?? []).map(value),
+        ...(other.bar === undefined ? {} : { bar: other.bar }),
+      })),
+      ...(own === undefined ? {} : { bar: own }),
+    });
+  }
+}
+
+const workOf = (method: ForwardMethod, maxConnections = CONNECTIONS): Work => ({
+  method,
+  ends: FRAME_ENDS,
+  maxConnections,
+});
+
+/** Whichever of the io_uring loops forwards most, so that nobody compares with one that could be better. */
+async function bestUringLoop(bench: Bench, context: Context, scale: Scale): Promise<Contender> {
+  const load: Load = { flows: 1000, replies: false, rate: 0, seconds: scale.seconds };
+  let best = { contender: URING_LOOPS[0], perSecond: 0 };
+  for (const contender of URING_LOOPS) {
+    context.progress(`which io_uring loop is the best: ${contender.name}`);
+    const { perSecond } = await throughput(bench, contender, workOf('route'), load);
+    if (perSecond > best.perSecond) best = { contender, perSecond };
+  }
+  return best.contender;
+}
+
+/** As many frames as can be. */
+async function* saturated(bench: Bench, context: Context, scale: Scale, uring: Contender): AsyncGenerator<Row> {
+  const loads: readonly { readonly label: string; readonly flows: Load['flows'] }[] = [
+    { label: '1 flow', flows: 1 },
+    { label: '1 k flows', flows: 1000 },
+    { label: `${scale.many / THOUSAND} k flows`, flows: scale.many },
+    { label: 'flood of new flows', flows: 'flood' },
+  ];
+  for (const { method, label, replies } of METHODS) {
+    for (const { label: flowsLabel, flows } of loads) {
+      const name = `${label}, ${flowsLabel}`;
+      if (!context.selects(name)) continue;
+      const judged = flows === 1000;
+      const work = workOf(method, flows === 'flood' ? FLOOD_CONNECTIONS : CONNECTIONS);
+      const load: Load = { flows, replies, rate: 0, seconds: scale.seconds };
+      const series = await interleave(context, name, [TAPVS, PLAIN_LOOP, uring], (contender) =>
+        throughput(bench, contender, work, load),
+      );
+      const against = ({ isDirector }: Contender): Against => {
+        if (!isDirector) return [];
+        if (!judged) return [{ contender: PLAIN_LOOP }, { contender: uring }];
+        return [
+          { contender: PLAIN_LOOP, bar: BARS.pps[method as keyof typeof BARS.pps] },
+          { contender: uring, ...(method === 'route' ? { bar: BARS.ppsOfBestUring } : {}) },
+        ];
+      };
+      yield* rows(
+        series,
+        { case: name, figure: 'forwarded', unit: 'kpps', better: 'more' },
+        ({ perSecond }) => perSecond / THOUSAND,
+        against,
+      );
+      yield* rows(
+        series,
+        { case: name, figure: 'CPU per packet', unit: 'ns', better: 'less' },
+        ({ cpuNs }) => cpuNs,
+        ({ isDirector }) => (isDirector ? [{ contender: PLAIN_LOOP }] : []),
+      );
+      yield* rows(
+        series,
+        { case: name, figure: 'CPU per packet outside of the kernel', unit: 'ns', better: 'less' },
+        ({ userNs }) => userNs,
+        undefined,
+        ({ isDirector }) =>
+          isDirector && judged && method !== 'tunnel' ? BARS.userNs[method as keyof typeof BARS.userNs] : undefined,
+      );
+    }
+  }
+}
+
+/** A load that leaves time to sleep: what waking up costs, and whether anything gets lost. */
+async function* lightLoad(bench: Bench, context: Context, scale: Scale, uring: Contender): AsyncGenerator<Row> {
+  for (const { method, label, replies } of METHODS) {
+    const name = `${label}, 1 k flows, 100 kpps offered`;
+    if (!context.selects(name)) continue;
+    const load: Load = { flows: 1000, replies, rate: LIGHT_RATE, seconds: scale.seconds };
+    const series = await interleave(context, name, [TAPVS, PLAIN_LOOP, uring], (contender) =>
+      throughput(bench, contender, workOf(method), load),
+    );
+    yield* rows(
+      series,
+      { case: name, figure: 'CPU per packet', unit: 'ns', better: 'less' },
+      ({ cpuNs }) => cpuNs,
+      ({ isDirector }) => (isDirector ? [{ contender: PLAIN_LOOP, bar: BARS.cpuAtLightLoad }] : []),
+    );
+    yield* rows(series, { case: name, figure: 'loss', unit: '%', better: 'less' }, ({ loss }) =>
+      Math.max(0, loss * 100),
+    );
+  }
+}
+
+/** One probe at a time. */
+async function* atRest(bench: Bench, context: Context, scale: Scale): AsyncGenerator<Row> {
+  for (const { method, label, replies } of METHODS) {
+    const name = `${label}, one probe at a time`;
+    if (!context.selects(name)) continue;
+    const series = await interleave(context, name, [TAPVS, PLAIN_LOOP, SPINNING_LOOP], (contender) =>
+      roundTrips(bench, contender, workOf(method), { probes: scale.probes, back: replies }),
+    );
+    const figures = [
+      ['round trip, median', ({ p50 }: { p50: number }) => p50],
+      ['round trip, 99th percentile', ({ p99 }: { p99: number }) => p99],
+    ] as const;
+    for (const [figure, value] of figures) {
+      yield* rows(
+        series,
+        { case: name, figure, unit: 'us', better: 'less' },
+        (trips: { p50: number; p99: number }) => value(trips),
+        (contender) =>
+          contender === TAPVS ? [{ contender: PLAIN_LOOP, ...(figure.includes('99') ? { bar: BARS.p99 } : {}) }] : [],
+      );
+    }
+  }
+}
+
+/** Stands for nobody in between. */
+const BRIDGE: Contender = { name: 'bare bridge', isDirector: false, command: () => [] };
+
+/** One TCP stream. */
+async function* bulkTransfer(bench: Bench, context: Context, scale: Scale): AsyncGenerator<Row> {
+  for (const { method, label, replies } of METHODS) {
+    if (method === 'tunnel') continue; // nobody at the other end would take it out
+    const name = `${label}, bulk TCP`;
+    if (!context.selects(name)) continue;
+    const work: Work = { ...workOf(method), ends: bench.arena.tcpEnds };
+    const contenders = [TAPVS_OFFLOAD, TAPVS, VNET_LOOP, PLAIN_LOOP, BRIDGE];
+    const series = await interleave(context, name, contenders, (contender) =>
+      bulk(bench, contender === BRIDGE ? null : contender, work, { seconds: scale.bulkSeconds, back: replies }),
+    );
+    yield* rows(
+      series,
+      { case: name, figure: 'bulk', unit: 'Gbit/s', better: 'more' },
+      ({ bitsPerSecond }) => bitsPerSecond / GIGA,
+      (contender) => {
+        if (contender === TAPVS) return [{ contender: PLAIN_LOOP }];
+        if (contender !== TAPVS_OFFLOAD) return [];
+        return [
+          { contender: VNET_LOOP, bar: BARS.bulkOfLoop },
+          { contender: BRIDGE, bar: BARS.bulkOfBridge },
+          { contender: TAPVS, bar: BARS.bulkOfUnsegmented },
+        ];
+      },
+    );
+    yield* rows(
+      new Map([...series].filter(([contender]) => contender !== BRIDGE)),
+      { case: name, figure: "share of the contender's core", unit: '%', better: 'less' },
+      ({ cpuShare }) => cpuShare * 100,
+    );
+  }
+}
+
+async function* run(context: Context): AsyncGenerator<Row, void> {
+  const scale = context.quick ? QUICK : FULL;
+  const arena = new Arena();
+  const bench: Bench = { arena, cleanup: context.cleanup };
+  context.cleanup.add(() => arena.remove());
+  arena.layOut();
+  const uring = await bestUringLoop(bench, context, scale);
+  yield* saturated(bench, context, scale, uring);
+  yield* lightLoad(bench, context, scale, uring);
+  yield* atRest(bench, context, scale);
+  yield* bulkTransfer(bench, context, scale);
+  arena.remove();
+}
+
+/** Frames over real interfaces. */
+export const wire: Benchmark = {
+  name: 'wire',
+  about: 'frames over TAPs and a bridge, beside C loops: pps, CPU, round trips, bulk TCP (root)',
+  run,
+};
