@@ -5,16 +5,10 @@
 import { ask } from '../control/client.ts';
 import { ControlError, DEFAULT_SOCKET, SOCKET_VARIABLE } from '../control/protocol.ts';
 import type { IpvsadmAnswer } from '../control/verbs/ipvsadm.ts';
+import { reasonOf } from './reason.ts';
 
 /** ipvsadm's exit status when it finds no IPVS. */
 const STATUS_NO_DIRECTOR = 2;
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: 'No director is running',
-  ECONNREFUSED: 'No director is running',
-  ENOTDIR: 'No director is running',
-  EACCES: 'Permission denied (you must be the owner of its socket)',
-};
 
 /** All of standard input. */
 export async function readInput(): Promise<string> {
@@ -39,8 +33,7 @@ export async function ipvsadmCommand(words: readonly string[], input = ''): Prom
     if (answer.stderr !== '') process.stderr.write(answer.stderr);
     return answer.status;
   } catch (error) {
-    const { code = '', message } = error as NodeJS.ErrnoException;
-    const reason = error instanceof ControlError ? message : (REASONS[code] ?? message);
+    const reason = error instanceof ControlError ? error.message : reasonOf(error);
     process.stderr.write(
       `Can't initialize ipvs: ${reason}\nAre you sure that \`tapvs run' listens on ${path}? (${SOCKET_VARIABLE} names another socket.)\n`,
     );

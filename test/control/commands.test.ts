@@ -44,6 +44,34 @@ async function serve(t: ExecutionContext): Promise<{ director: Director; socket:
   return { director, socket };
 }
 
+test('tapvs explain says what the director would do', async (t) => {
+  const { director, socket } = await serve(t);
+  director.ipvsadm('-A -t 192.0.2.100:80 -s rr');
+  director.ipvsadm('-a -t 192.0.2.100:80 -r 192.0.2.11 -g');
+  const packet = 'tcp 192.0.2.9:40000 > 192.0.2.100:80 S';
+  const { text } = director.explain(packet);
+  t.deepEqual(await command('tapvs', ['explain', packet], socket), { status: 0, stdout: text, stderr: '' });
+  const { stdout } = await command('tapvs', ['explain', '--json', '-i', 'eth0', ...packet.split(' ')], socket);
+  const { verdict, sent, frame } = JSON.parse(stdout);
+  t.is(verdict, 'ROUTE');
+  t.is(sent.length, 1);
+  t.is((await command('tapvs', ['explain', frame], socket)).stdout, text);
+
+  director.editService({ protocol: 'tcp', address: '192.0.2.100', port: 80 }, { scheduler: 'twos' });
+  t.regex((await command('tapvs', ['explain', packet], socket)).stdout, /It might be another server/);
+});
+
+test('tapvs explain says why it cannot', async (t) => {
+  const { socket } = await serve(t);
+  const wrong = await command('tapvs', ['explain', 'nonsense'], socket);
+  t.like(wrong, { status: 1, stdout: '' });
+  t.regex(wrong.stderr, /^packet: 'nonsense' is not/);
+  t.is((await command('tapvs', ['explain', 'aabb', '-i', 'eth9'], socket)).status, 1);
+  const nobody = await command('tapvs', ['explain', 'aabb', '--socket', `${socket}.none`], socket);
+  t.like(nobody, { status: 2, stdout: '' });
+  t.regex(nobody.stderr, /^No director is running: asked on /);
+});
+
 const LINES = [
   '-A -t 192.0.2.100:80 -s rr',
   '-A -t 192.0.2.100:80',
