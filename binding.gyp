@@ -15,6 +15,7 @@
             "src/native/notify.c",
             "src/native/system.c",
             "src/native/tap.c",
+            "src/native/uring.c",
             "src/native/vnet.c"
           ],
           "defines": ["NAPI_VERSION=8", "_GNU_SOURCE"],

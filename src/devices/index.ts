@@ -21,5 +21,5 @@ export * from './memory.ts';
 export { PcapDevice, type PcapDeviceOptions } from './pcap.ts';
 export { PcapWriter, type PcapWriterOptions } from './pcap-writer.ts';
 export { type FrameStream, StreamDevice, type StreamDeviceOptions, type StreamDrops } from './stream.ts';
-export { type DetachedTap, TapDevice, type TapDrops, type TapOptions } from './tap.ts';
+export { type DetachedTap, TapDevice, type TapDrops, type TapIo, type TapOptions } from './tap.ts';
 export { type FrameDirection, type FrameTracer, lineTracer, TracerDevice } from './tracer.ts';

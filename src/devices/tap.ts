@@ -67,7 +67,18 @@ export interface TapOptions {
    * flow's hash. Default: an interface with one queue only.
    */
   readonly queues?: number;
+  /**
+   * How frames are written: `io_uring`, all of a burst by one system call; `burst`, one `write` for each; `auto`, the
+   * former where the kernel allows it (not before Linux 5.12, not with `kernel.io_uring_disabled`, not under many seccomp
+   * filters), else the latter. {@link TapDevice.io} tells which. Default `auto`.
+   */
+  readonly io?: TapIo | 'auto';
 }
+
+/** How frames are written to a TAP. */
+export type TapIo = 'io_uring' | 'burst';
+
+const WAYS = ['auto', 'io_uring', 'burst'];
 
 /** What {@link TapDevice.transfer} sends of each queue. Plain data, but it owns the descriptor. */
 export interface DetachedTap {
@@ -79,10 +90,11 @@ export interface DetachedTap {
   readonly mtu: number;
   /** What the kernel leaves undone in frames (TUN_F_ bits of linux/if_tun.h). */
   readonly offload: number;
+  readonly io: TapIo | 'auto';
 }
 
-const KNOWN = ['name', 'namespace', 'mac', 'kernelMac', 'mtu', 'up', 'existing', 'offload', 'queues'];
-const DETACHED = ['ticket', 'name', 'mac', 'kernelMac', 'mtu', 'offload'];
+const KNOWN = ['name', 'namespace', 'mac', 'kernelMac', 'mtu', 'up', 'existing', 'offload', 'queues', 'io'];
+const DETACHED = ['ticket', 'name', 'mac', 'kernelMac', 'mtu', 'offload', 'io'];
 
 /** IFNAMSIZ of the kernel, less the closing NUL. */
 const NAME_BYTES = 15;
@@ -116,11 +128,17 @@ export class TapDevice implements Device {
   /** The longest frame that may be received, in bytes. */
   readonly largestFrame: number;
 
+  /** How frames are written. */
+  readonly io: TapIo;
+  /** Why it is not io_uring, when `auto` was asked for: the system call that the kernel refused. */
+  readonly ioRefusal: Error | undefined;
+
   readonly #native: TapBinding;
   /** One for each queue. */
   readonly #handles: readonly TapHandle[];
   readonly #handle: TapHandle;
   readonly #offload: number;
+  readonly #wanted: TapIo | 'auto';
   #state: 'idle' | 'in use' | 'handed on' | 'closed' = 'idle';
 
   private constructor(native: TapBinding, handles: readonly TapHandle[], tap: Omit<DetachedTap, 'ticket'>) {
@@ -128,6 +146,9 @@ export class TapDevice implements Device {
     this.#handles = handles;
     this.#handle = handles[0]!;
     this.#offload = tap.offload;
+    this.#wanted = tap.io;
+    this.ioRefusal = tap.io === 'burst' ? undefined : ringRefusal(native, handles, tap);
+    this.io = tap.io === 'burst' || this.ioRefusal !== undefined ? 'burst' : 'io_uring';
     this.name = tap.name;
     this.mac = tap.mac;
     this.kernelMac = tap.kernelMac;
@@ -144,7 +165,18 @@ export class TapDevice implements Device {
    */
   static open(options: TapOptions = {}): TapDevice {
     checkKeys(options, KNOWN);
-    const { name = '', namespace, mac, kernelMac, mtu, up = true, existing, offload = false, queues } = options;
+    const {
+      name = '',
+      namespace,
+      mac,
+      kernelMac,
+      mtu,
+      up = true,
+      existing,
+      offload = false,
+      queues,
+      io = 'auto',
+    } = options;
     checkName(name, existing);
     const namespacePath = namespace === undefined ? '' : pathOfNamespace(namespace);
     if (mac !== undefined) parseUnicastMac(mac, 'mac');
@@ -153,6 +185,7 @@ export class TapDevice implements Device {
     if (typeof up !== 'boolean') throw invalidOption('up', up, 'a boolean');
     if (typeof offload !== 'boolean') throw invalidOption('offload', offload, 'a boolean');
     if (queues !== undefined) checkInteger('queues', queues, 1, MOST_QUEUES);
+    if (!WAYS.includes(io)) throw invalidOption('io', io, `one of ${WAYS.join(', ')}`);
     const existence = existing === undefined ? TAP_ANY : existing ? TAP_EXISTING : TAP_NEW;
 
     const native = loadBinding();
@@ -167,7 +200,7 @@ export class TapDevice implements Device {
         for (const handle of tap.handles) native.close(handle);
         throw invalidOption('mac', mac, "an address other than the kernel's on the same wire");
       }
-      const described = { name: tap.name, mac: ourMac, kernelMac: itsMac, mtu: tap.mtu, offload: tap.offload };
+      const described = { name: tap.name, mac: ourMac, kernelMac: itsMac, mtu: tap.mtu, offload: tap.offload, io };
       return new TapDevice(native, tap.handles, described);
     } catch (error) {
       if (!isSystemError(error)) throw error;
@@ -219,7 +252,7 @@ export class TapDevice implements Device {
     const { name, mac, kernelMac, mtu } = this;
     return this.#handles.map((handle) => {
       const ticket = this.#native.detach(handle);
-      const data: DetachedTap = { ticket, name, mac, kernelMac, mtu, offload: this.#offload };
+      const data: DetachedTap = { ticket, name, mac, kernelMac, mtu, offload: this.#offload, io: this.#wanted };
       return { module: import.meta.url, export: 'TapDevice', data, keepsAlive: true };
     });
   }
@@ -247,6 +280,23 @@ export class TapDevice implements Device {
   close(): void {
     this.#state = 'closed';
     for (const handle of this.#handles) this.#native.close(handle);
+  }
+}
+
+/** Lets frames be written by io_uring; what the kernel answered where it refuses, unless nothing else is wanted. */
+function ringRefusal(
+  native: TapBinding,
+  handles: readonly TapHandle[],
+  { name, io }: Pick<DetachedTap, 'name' | 'io'>,
+): Error | undefined {
+  try {
+    for (const handle of handles) native.useRing(handle);
+    return undefined;
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    if (io === 'auto') return error;
+    for (const handle of handles) native.close(handle);
+    throw deviceError(name, `cannot be written to by io_uring: ${error.message}`, error);
   }
 }
 

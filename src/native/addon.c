@@ -13,6 +13,7 @@
 #include "handover.h"
 #include "notify.h"
 #include "tap.h"
+#include "uring.h"
 
 static int32_t receive_from_tap(struct device *device, const struct burst *burst, int32_t room, int *end) {
   return tap_receive(device->fd, burst, room, device->drops, end);
@@ -28,6 +29,24 @@ static void release_tap(struct device *device) {
 
 static const struct device_kind TAP = {
     .receive = receive_from_tap, .transmit = transmit_to_tap, .release = release_tap};
+
+static int32_t transmit_by_ring(struct device *device, const struct burst *burst, int *end) {
+  return uring_transmit(device->port, device->fd, burst, device->drops, end);
+}
+
+static void release_tap_and_ring(struct device *device) {
+  uring_close(device->port);
+  close(device->fd);
+}
+
+static const struct device_kind TAP_WITH_RING = {
+    .receive = receive_from_tap, .transmit = transmit_by_ring, .release = release_tap_and_ring};
+
+static bool is_tap(napi_env env, const struct device *device) {
+  if (device->kind == &TAP || device->kind == &TAP_WITH_RING) return true;
+  napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "handle must be a TAP's");
+  return false;
+}
 
 /* A counter that another thread may be counting. */
 static bool set_counter(napi_env env, napi_value object, const char *name, const uint64_t *counter) {
@@ -79,6 +98,23 @@ static napi_value open_tap(napi_env env, napi_callback_info callback) {
   options.queues = queues;
   if (tap_open(&options, &info, &error)) return describe(env, &info, options.offload);
   throw_system_error(env, &error, options.name);
+  return NULL;
+}
+
+/* useRing(handle): from now on bursts are written by io_uring */
+static napi_value use_ring(napi_env env, napi_callback_info callback) {
+  napi_value argument;
+  struct system_error error;
+  if (!get_arguments(env, callback, 1, &argument)) return NULL;
+  struct device *device = get_open_device(env, argument);
+  if (device == NULL || !is_tap(env, device) || device->port != NULL) return NULL;
+  struct uring *ring = uring_open(&error);
+  if (ring == NULL) {
+    throw_system_error(env, &error, device->name);
+    return NULL;
+  }
+  device->port = ring;
+  device->kind = &TAP_WITH_RING;
   return NULL;
 }
 
@@ -166,11 +202,7 @@ static napi_value detach(napi_env env, napi_callback_info callback) {
   napi_value result;
   if (!get_arguments(env, callback, 1, &argument)) return NULL;
   struct device *device = get_open_device(env, argument);
-  if (device == NULL) return NULL;
-  if (device->kind != &TAP) {
-    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "handle must be a TAP's");
-    return NULL;
-  }
+  if (device == NULL || !is_tap(env, device)) return NULL;
   /* Another descriptor of the same open file: this one is closed with all that hangs on it. */
   struct handover left = {.fd = fcntl(device->fd, F_DUPFD_CLOEXEC, 0), .offload = device->offload, .drops = device->drops};
   memcpy(left.name, device->name, sizeof left.name);
@@ -222,6 +254,7 @@ static napi_value close_handle(napi_env env, napi_callback_info callback) {
 NAPI_MODULE_INIT() {
   const napi_property_descriptor functions[] = {
       {.utf8name = "open", .method = open_tap, .attributes = napi_enumerable},
+      {.utf8name = "useRing", .method = use_ring, .attributes = napi_enumerable},
       {.utf8name = "start", .method = start, .attributes = napi_enumerable},
       {.utf8name = "receive", .method = receive, .attributes = napi_enumerable},
       {.utf8name = "transmit", .method = transmit, .attributes = napi_enumerable},

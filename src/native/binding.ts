@@ -86,6 +86,11 @@ export interface TapBinding {
     queues: number,
   ): OpenedTap;
   /**
+   * From now on `transmit` writes by io_uring, in this thread only. Does nothing when called again.
+   * @throws {@link TapSystemError} where the kernel refuses it.
+   */
+  useRing(handle: TapHandle): void;
+  /**
    * Once for each TAP: from now on `wake()` is called when there is something to receive, once a turn of the event loop
    * until `receive` has taken it all; not again before `receive` was called. `wake(error)` says that it is over.
    */

@@ -170,6 +170,7 @@ ava('refuses options that cannot be', (t) => {
     [{ up: 1 }, 'up'],
     [{ offload: 'yes' }, 'offload'],
     [{ queues: 0 }, 'queues'],
+    [{ io: 'fast' }, 'io'],
     [{ queues: 257 }, 'queues'],
   ];
   for (const [options, option] of cases) {

@@ -125,6 +125,7 @@ test('arguments of the wrong number, kind or range are named', (t) => {
       ['transmit', [memory, array, array, array, array, 1]],
       ['drops', []],
       ['detach', []],
+      ['useRing', []],
       ['close', []],
     ] as const) {
       const error = callWith(native, name, [stranger, ...rest]) as Error;
@@ -148,13 +149,15 @@ test('a closed TAP, and one started before, say so', (t) => {
   t.throws(() => native.receive(handle, new Uint8Array(9), array, array, array, array, 1, 9), { code: 'ERR_CLOSED' });
   t.throws(() => native.transmit(handle, new Uint8Array(9), array, array, array, array, 1), { code: 'ERR_CLOSED' });
   t.throws(() => native.detach(handle), { code: 'ERR_CLOSED' });
+  t.throws(() => native.useRing(handle), { code: 'ERR_CLOSED' });
   t.deepEqual(native.drops(handle), { oversize: 0, noBuffer: 0, linkDown: 0, invalid: 0, offload: 0 });
 });
 
-function fuzzBursts(t: ExecutionContext, offload: boolean): void {
+function fuzzBursts(t: ExecutionContext, offload: boolean, prepare: (handle: TapHandle) => void = () => {}): void {
   const namespace = new Namespace(t);
   const from = openIn(namespace);
   const to = openIn(namespace, offload);
+  prepare(to.handle);
   const { native } = from;
   namespace.bridge(from.name, to.name);
   const integer = fc.oneof(
@@ -188,6 +191,15 @@ function fuzzBursts(t: ExecutionContext, offload: boolean): void {
 
 test('no arguments whatsoever make it write outside of the memory', (t) => fuzzBursts(t, false));
 test('no arguments whatsoever make it write outside of the memory, with offload', (t) => fuzzBursts(t, true));
+test('no arguments whatsoever make it write outside of the memory, by io_uring', (t) => {
+  fuzzBursts(t, true, (handle) => {
+    try {
+      loadBinding().useRing(handle);
+    } catch (error) {
+      t.log(`not here: ${error}`);
+    }
+  });
+});
 
 test('memory that is shared, detached or shrunk is treated as what it is', (t) => {
   const namespace = new Namespace(t);

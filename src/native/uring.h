@@ -1,0 +1,24 @@
+/*
+ * Bursts by io_uring (Linux 5.6 and up), by its bare system calls: all writes of a burst by one call.
+ */
+#ifndef TAPVS_URING_H
+#define TAPVS_URING_H
+
+#include "burst.h"
+#include "system.h"
+
+struct uring;
+
+/*
+ * A ring of the calling thread, which alone may use it; from malloc(). NULL, with *error filled in, where the kernel
+ * refuses one.
+ */
+struct uring *uring_open(struct system_error *error);
+
+/* As tap_transmit. All writes are complete when it returns. */
+int32_t uring_transmit(struct uring *ring, int fd, const struct burst *burst, struct drops *drops, int *end);
+
+/* Gives back what the ring holds of the kernel's; its memory is for free(). */
+void uring_close(struct uring *ring);
+
+#endif
