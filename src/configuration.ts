@@ -73,7 +73,7 @@ export interface DirectorOptions {
   /** Persistence engines of your own, for use by name (`--pe NAME`): themselves, or by their modules. */
   readonly engines?: readonly (PersistenceEngine | OwnModule)[];
   /**
-   * In how many worker threads the director works: 0 or 1.
+   * In how many worker threads the director works, 0 .. 16; each has one queue of every device.
    * Default 0: in the thread that makes it. In other threads devices must be ones that can be handed over
    * (`Device.transfer`: TapDevice, MemoryDevice), and schedulers and engines of your own are given by their modules.
    */
@@ -141,7 +141,7 @@ const INTERFACE_OPTIONS = ['device', 'name', 'vlan', 'addresses'];
 const ROUTE_OPTIONS = ['to', 'via', 'dev'];
 const NEIGHBOUR_OPTIONS = ['ip', 'mac', 'dev'];
 const MAX_CONNECTIONS = 2 ** 25;
-const MAX_THREADS = 1;
+const MAX_THREADS = 16;
 
 function list<T>(option: string, value: readonly T[] | undefined): readonly T[] {
   if (value === undefined) return [];

@@ -181,6 +181,19 @@ export class Pipeline implements Datapath {
     return frames;
   }
 
+  /**
+   * A frame about neighbours that another thread has received, and answers and counts: what it tells is learned here too.
+   * Called from within a device's `receive`.
+   */
+  overhear(interfaces: readonly Interface[], frame: number, length: number): void {
+    this.#frame = frame;
+    this.#frameLength = length;
+    this.host.isSilent = true;
+    this.#ethernet(interfaces, frame, length);
+    this.host.isSilent = false;
+    this.wire.flush();
+  }
+
   #ethernet(interfaces: readonly Interface[], frame: number, length: number): number {
     if (length < ethernet.ETHERNET_HEADER) return V.SHORT_FRAME;
     const { view } = this;

@@ -9,6 +9,7 @@ import { NO_CHUNK } from '../packet/sctp.ts';
 import type { Destination } from '../services/destination.ts';
 import { seconds } from '../ticks.ts';
 import { ApplicationState } from './application.ts';
+import { ACTIVE_CONNS, countOf, INACTIVE_CONNS } from './counts.ts';
 import { type EngineIdentity, EngineTemplates } from './engine-templates.ts';
 import { MASQ } from './forward-method.ts';
 import {
@@ -276,13 +277,10 @@ export class Connections {
     flags |= destination.method;
     if (destination.method !== MASQ) flags |= NOOUTPUT;
     rows[row + FLAGS] = flags;
-    if ((flags & TEMPLATE) !== 0) destination.persistConns++;
-    else if ((flags & INACTIVE) !== 0) destination.inactConns++;
-    else destination.activeConns++;
+    destination.count(countOf(flags), 1);
     const { upperThreshold } = destination;
     if (upperThreshold !== 0 && !destination.overloaded && totalConns(destination) >= upperThreshold) {
-      destination.overloaded = true;
-      this.#observer.overloadChanged(destination);
+      if (destination.setOverloaded(true)) this.#observer.overloadChanged(destination);
     }
     this.#bindHelper(row);
   }
@@ -316,15 +314,12 @@ export class Connections {
     rows[row + DEST] = NO_DESTINATION;
     destination.references--;
     const flags = rows[row + FLAGS];
-    if ((flags & TEMPLATE) !== 0) destination.persistConns--;
-    else if ((flags & INACTIVE) !== 0) destination.inactConns--;
-    else destination.activeConns--;
+    destination.count(countOf(flags), -1);
     if (!destination.overloaded) return;
     const { upperThreshold, lowerThreshold } = destination;
     const total = totalConns(destination);
     if (lowerThreshold !== 0 ? total < lowerThreshold : upperThreshold === 0 || total * 4 < upperThreshold * 3) {
-      destination.overloaded = false;
-      this.#observer.overloadChanged(destination);
+      if (destination.setOverloaded(false)) this.#observer.overloadChanged(destination);
     }
   }
 
@@ -388,8 +383,8 @@ export class Connections {
     rows[row + FLAGS] = flags ^ INACTIVE;
     const destination = this.destinationOf(row);
     if (destination === null) return;
-    destination.activeConns += active ? 1 : -1;
-    destination.inactConns += active ? -1 : 1;
+    destination.count(ACTIVE_CONNS, active ? 1 : -1);
+    destination.count(INACTIVE_CONNS, active ? -1 : 1);
   }
 
   /** Marks the template that a connection hangs on: its client is real. */

@@ -8,6 +8,7 @@
 import { sameAddress, type Words } from '../address.ts';
 import { MASQ } from './forward-method.ts';
 import { CADDR, ENGINE, FLAGS, FWD_MASK, HASHED, META, NEXT, NO_CPORT, PORTS, strideOf, TEMPLATE } from './layout.ts';
+import type { SharedLimit } from './shared-limit.ts';
 
 export class ConnectionTable {
   /** Words of an address: 1 for IPv4, 4 for IPv6. */
@@ -23,6 +24,8 @@ export class ConnectionTable {
   readonly capacity: number;
   /** How many rows are in use. */
   size = 0;
+  /** What there may be in all, where several tables share one capacity. */
+  limit: SharedLimit | null = null;
   /** How many connections with an unknown client port there are: only then is the second lookup worth making. */
   withoutClientPort = 0;
 
@@ -167,6 +170,7 @@ export class ConnectionTable {
 
   /** An unused row with all words 0, or 0 when the table is full. Not found by look-ups before {@link hash}. */
   allocate(): number {
+    if (this.limit !== null && !this.limit.take()) return 0;
     let row = this.#free;
     if (row !== 0) {
       this.#free = this.rows[row + NEXT];
@@ -186,6 +190,7 @@ export class ConnectionTable {
     this.rows[row + FLAGS] = 0;
     this.#free = row;
     this.size--;
+    this.limit?.give();
   }
 
   /** Makes the row be found, by its client's address and port and its protocol. */
@@ -212,6 +217,11 @@ export class ConnectionTable {
     }
     rows[row + FLAGS] &= ~HASHED;
     if ((rows[row + FLAGS] & NO_CPORT) !== 0) this.withoutClientPort--;
+  }
+
+  /** How many more rows may be used. */
+  get free(): number {
+    return this.limit?.free ?? this.capacity - this.size;
   }
 
   /** How many hash buckets there are. */

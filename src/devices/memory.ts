@@ -231,11 +231,11 @@ function offloadOf(partial: number, segments: number): FrameOffload | undefined 
   };
 }
 
-/** Where the addresses and ports of IPv4 without options lie in an untagged frame: what a card spreads flows by. */
+/** Where the addresses of IPv4 lie in an untagged frame. */
 const FLOW_AT = 26;
-const FLOW_END = 38;
+const FLOW_END = 34;
 
-/** The queue by which a frame comes when there are several: one for each flow, as with a network card. */
+/** The queue by which a frame comes when there are several: those between two hosts come by one, as by a network card. */
 function queueOf(frame: Uint8Array, queues: number): number {
   let hash = 0;
   for (let i = FLOW_AT; i < FLOW_END && i < frame.length; i++) hash = (Math.imul(hash, 31) + frame[i]) | 0;

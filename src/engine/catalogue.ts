@@ -53,13 +53,13 @@ export class Catalogue {
     host.disclaim(service);
   }
 
-  addDestination(key: ServiceKey, destination: DestinationKey, options: DestinationOptions = {}): void {
+  addDestination(key: ServiceKey, destination: DestinationKey, options: DestinationOptions = {}, place = 0): number {
     const service = this.get(key);
     const settings = destinationSettings(options);
     const { address, text, port } = nameUnder(service, destination, settings.method);
     this.#checkFamily(service, address, text, settings.method);
     if (!this.#isHost(address)) throw invalidOption('destination.address', text, 'the address of a host');
-    this.#parts.registry.addDestination(service, address, port, text, settings);
+    return this.#parts.registry.addDestination(service, address, port, text, settings, place);
   }
 
   editDestination(key: ServiceKey, destination: DestinationKey, options: DestinationOptions = {}): void {

@@ -56,6 +56,9 @@ export interface DirectorCounters {
   readonly lost: number;
   /** Packets dropped while they waited for a neighbour's MAC address. */
   readonly neighbourDrops: number;
+  /** With several threads: frames that one received and handed on to the one they were for, and those lost on that way. */
+  readonly handedOn: number;
+  readonly handOnLost: number;
   /** What the sync daemons have sent and received. */
   readonly sync: SyncCounters;
   /** What became of the frames read, by the names of {@link VERDICT_TEXTS}. */
@@ -75,7 +78,11 @@ export interface Engine {
   deleteService(key: ServiceKey): void;
   flush(): void;
   zero(key?: ServiceKey): void;
-  addDestination(key: ServiceKey, destination: DestinationKey, options?: DestinationOptions): void;
+  /**
+   * @param place where its connections are counted among those of other threads, as the first of them was answered.
+   * @returns that place.
+   */
+  addDestination(key: ServiceKey, destination: DestinationKey, options?: DestinationOptions, place?: number): number;
   editDestination(key: ServiceKey, destination: DestinationKey, options?: DestinationOptions): void;
   deleteDestination(key: ServiceKey, destination: DestinationKey): void;
   addMark(rule: MarkRule): void;

@@ -18,11 +18,14 @@ import { integer, optionsOf } from '../services/settings.ts';
 import type { RateSnapshot, StatsSnapshot } from '../services/stats.ts';
 import { VERDICT_NAMES, type VerdictName } from '../verdicts.ts';
 import { Catalogue } from './catalogue.ts';
+import type { CrossingDevice } from './crossing.ts';
 import type { DirectorCounters, Engine, EngineEvent, EngineListener } from './engine.ts';
 import { explain } from './explain/explain.ts';
 import type { ExplainOptions, Explanation } from './explain/explanation.ts';
 import { Loop } from './loop.ts';
 import { assemble, type Parts } from './parts.ts';
+import { Steering } from './steering.ts';
+import type { Team } from './team.ts';
 
 const LONGEST_TIMEOUT = 31 * 86400;
 
@@ -30,12 +33,38 @@ export class LocalEngine implements Engine {
   readonly #parts: Parts;
   readonly #catalogue: Catalogue;
   readonly #loop: Loop;
+  #steering: Steering | null = null;
+  #crossings: readonly CrossingDevice[] = [];
 
-  /** @throws DirectorError ERR_INVALID_OPTION for a module that cannot be loaded. */
-  constructor(configuration: Configuration, listener: EngineListener) {
-    this.#parts = assemble(configuration, listener);
+  /**
+   * @param team what is shared with other threads, if the director works in several: then its devices are crossings.
+   * @throws DirectorError ERR_INVALID_OPTION for a module that cannot be loaded.
+   */
+  constructor(configuration: Configuration, listener: EngineListener, team: Team | null = null) {
+    this.#parts = assemble(configuration, listener, team);
     this.#catalogue = new Catalogue(this.#parts);
     this.#loop = new Loop(this.#parts, this.#catalogue);
+    if (team !== null) this.#cross(team);
+  }
+
+  /** Lets frames go to the threads that they are for. */
+  #cross({ count, seed }: Team): void {
+    const { pipeline, lines } = this.#parts;
+    const steering = new Steering(pipeline, count, seed);
+    this.#steering = steering;
+    this.#crossings = lines.map(({ port, interfaces }) => {
+      const device = port.device as CrossingDevice;
+      device.steering = steering;
+      device.overhear = (frame, length) => pipeline.overhear(interfaces, frame, length);
+      return device;
+    });
+  }
+
+  /** Which of several threads would handle a frame: 0 where any would. */
+  ownerOf(frame: Uint8Array): number {
+    const { memory, jumbo } = this.#parts.wire.pool;
+    memory.set(frame, jumbo);
+    return Math.max(0, this.#steering?.ownerOf(jumbo, frame.length) ?? 0);
   }
 
   // ---- Life -------------------------------------------------------------------------------------------------------
@@ -87,8 +116,8 @@ export class LocalEngine implements Engine {
     if (key === undefined) pipeline.stats.zero();
   }
 
-  addDestination(key: ServiceKey, destination: DestinationKey, options?: DestinationOptions): void {
-    this.#catalogue.addDestination(key, destination, options);
+  addDestination(key: ServiceKey, destination: DestinationKey, options?: DestinationOptions, place?: number): number {
+    return this.#catalogue.addDestination(key, destination, options, place);
   }
 
   editDestination(key: ServiceKey, destination: DestinationKey, options?: DestinationOptions): void {
@@ -171,6 +200,8 @@ export class LocalEngine implements Engine {
       sent: wire.sent,
       lost: wire.lost,
       neighbourDrops: host.neighbours.dropped,
+      handedOn: this.#crossings.reduce((sum, crossing) => sum + crossing.handedOn, 0),
+      handOnLost: this.#crossings.reduce((sum, crossing) => sum + crossing.handOnLost, 0),
       sync: sync.counters,
       verdicts: Object.fromEntries(VERDICT_NAMES.map((name, i) => [name, verdicts[i]])) as Record<VerdictName, number>,
     };

@@ -29,6 +29,7 @@ import { GroupTransport } from '../sync/group.ts';
 import type { SyncTransport } from '../sync/transport.ts';
 import { SysctlTable, SysctlValues } from '../sysctl.ts';
 import type { EngineListener } from './engine.ts';
+import type { Team } from './team.ts';
 import { Tellings } from './tellings.ts';
 import { EngineTime } from './time.ts';
 
@@ -54,9 +55,13 @@ export interface Parts {
   readonly lines: readonly Line[];
 }
 
-/** @throws DirectorError ERR_INVALID_OPTION for a module that cannot be loaded. */
-export function assemble(configuration: Configuration, listener: EngineListener): Parts {
-  const { random, icmpErrorsPerSecond: perSecond } = configuration;
+/**
+ * @param team what is shared with other threads, if the director works in several.
+ * @throws DirectorError ERR_INVALID_OPTION for a module that cannot be loaded.
+ */
+export function assemble(configuration: Configuration, listener: EngineListener, team: Team | null = null): Parts {
+  const { random } = configuration;
+  const perSecond = configuration.icmpErrorsPerSecond / (team?.count ?? 1);
   const time = new EngineTime(configuration.clock ?? new SystemClock());
   const tellings = new Tellings(listener, time);
   const sysctl = new SysctlValues();
@@ -68,6 +73,7 @@ export function assemble(configuration: Configuration, listener: EngineListener)
   const registry = new Registry(
     { random, now: () => time.clock.now(), sysctl: (name) => tunables.get(name) },
     { destinationFreed: (id) => host.forgetHop(id) },
+    team?.counts,
   );
 
   const { interfaces } = configuration;
@@ -84,7 +90,9 @@ export function assemble(configuration: Configuration, listener: EngineListener)
   const makeConnections = (family: 4 | 6) => {
     const seed = Math.floor(random() * 2 ** 32);
     const { maxConnections } = configuration;
-    return new Connections(family, maxConnections, seed, 0, registry.destinations, timeouts, observer);
+    const connections = new Connections(family, maxConnections, seed, 0, registry.destinations, timeouts, observer);
+    connections.table.limit = team?.limit(family, maxConnections) ?? null;
+    return connections;
   };
   const connections4 = makeConnections(4);
   const connections6 = makeConnections(6);
@@ -147,7 +155,7 @@ export function assemble(configuration: Configuration, listener: EngineListener)
 /** Lets the defences against overload follow the tunables and the fill of the connection tables. */
 export function updateDefence({ connections4, connections6, defence }: Parts): void {
   const tables = [connections4.table, connections6.table];
-  defence.update(Math.min(...tables.map((table) => table.capacity - table.size)));
+  defence.update(Math.min(...tables.map(({ free }) => free)));
   const tcpTable = defence.secureTcp ? SECURE_TABLE : NORMAL_TABLE;
   connections4.tcpTable = tcpTable;
   connections6.tcpTable = tcpTable;

@@ -31,7 +31,7 @@ export function receiveArp(wire: Wire, host: Host, on: Interface, at: number, ti
     const answers = forUs && operation === arp.ARP_REPLY;
     host.neighbours.learn(on, 4, scratch, 0, senderHigh, senderLow, asks, answers, tick);
   }
-  if (forUs && operation === arp.ARP_REQUEST) {
+  if (forUs && operation === arp.ARP_REQUEST && !host.isSilent) {
     const slot = wire.takeSlot();
     arp.writeArp(view, slot, arp.ARP_REPLY, on.macHigh, on.macLow, scratch[1], senderHigh, senderLow, scratch[0]);
     wire.sendTo(on, slot, arp.ARP_LENGTH, ETHERTYPE_ARP, senderHigh, senderLow);

@@ -33,6 +33,8 @@ const MIN_PATH_MTU = 552;
 
 export class Host {
   readonly interfaces: Interface[] = [];
+  /** Whether questions for its addresses are left to another thread to answer, and only learned from. */
+  isSilent = false;
   readonly #own4 = new AddressMap<OwnAddress>(1);
   readonly #own6 = new AddressMap<OwnAddress>(4);
   readonly #broadcast4 = new AddressMap<true>(1);

@@ -63,6 +63,7 @@ export function receiveNdp(dp: Datapath, on: Interface, frame: number): boolean 
     const low = icmpv6.optionMacLow(view, option);
     host.neighbours.learn(on, 6, address, SRC, high, low, true, false, tick);
   }
+  if (host.isSilent) return true;
   const slot = wire.takeSlot();
   const answer = slot + ipv6.IPV6_HEADER;
   const flags = icmpv6.NA_OVERRIDE | (anonymous ? 0 : icmpv6.NA_SOLICITED) | (dp.forwarding ? icmpv6.NA_ROUTER : 0);

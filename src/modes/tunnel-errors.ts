@@ -91,8 +91,12 @@ export function loseTunnelPacket(dp: Datapath, connections: Connections, ip: num
   receiveTunnelError(dp, connections, message, end);
 }
 
-/** Where the packet in the tunnel begins, or {@link NO_TUNNEL}, {@link TUNNEL_UNKNOWN}. */
-function findOriginal(dp: Datapath, protocol: number, to: number, shim: number, end: number): number {
+/**
+ * Where the packet in a tunnel begins, or {@link NO_TUNNEL}, {@link TUNNEL_UNKNOWN}.
+ * @param to the address that the tunnel's packet goes to.
+ * @param shim what is behind its IP header; `end` is where the bytes end.
+ */
+export function findOriginal(dp: Datapath, protocol: number, to: number, shim: number, end: number): number {
   const { view } = dp;
   scratch[0] = to;
   if (protocol === ipv4.PROTO_IPIP) {

@@ -58,6 +58,11 @@ export class FrameRing {
     return (Atomics.load(this.#words, PUSHED) - Atomics.load(this.#words, TAKEN)) | 0;
   }
 
+  /** How many frames were ever pushed; wraps. */
+  get pushed(): number {
+    return Atomics.load(this.#words, PUSHED);
+  }
+
   /** Frames that found no room, or that {@link lose} was told of. */
   get lost(): number {
     return Atomics.load(this.#words, LOST) >>> 0;
@@ -97,7 +102,7 @@ export class FrameRing {
     words[record + 3] = segments;
     words[record + 4] = note;
     copyBytes(from, at, this.view, (record + RECORD_WORDS) * 4, length);
-    words[PUSHED] = (words[PUSHED] + 1) | 0;
+    Atomics.add(words, PUSHED, 1);
     Atomics.store(words, WRITTEN, (written + size) | 0);
     return true;
   }

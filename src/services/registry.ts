@@ -10,6 +10,7 @@ import { Destination } from './destination.ts';
 import type { PersistenceEngine } from './engines/engine.ts';
 import { Service, SVC_ONEPACKET, SVC_PERSISTENT } from './service.ts';
 import type { DestinationSettings, ServiceName, ServiceSettings } from './settings.ts';
+import type { SharedCounts } from './shared-counts.ts';
 
 const BUCKETS = 256;
 export const FTP_PORT = 21;
@@ -42,6 +43,8 @@ export class Registry {
   readonly #freeIds: number[] = [];
   readonly #context: SchedulerContext;
   readonly #observer: RegistryObserver;
+  /** Where servers' connections are counted; null: each for itself. */
+  readonly #counts: SharedCounts | null;
   #nextServiceId = 0;
   #nextSequence = 0;
   /** How many services there are on port 0, and on port 21: only then are the extra look-ups worth making. */
@@ -52,9 +55,10 @@ export class Registry {
   /** How many services there are whose servers may begin connections. */
   #connectingServices = 0;
 
-  constructor(context: SchedulerContext, observer: RegistryObserver) {
+  constructor(context: SchedulerContext, observer: RegistryObserver, counts: SharedCounts | null = null) {
     this.#context = context;
     this.#observer = observer;
+    this.#counts = counts;
   }
 
   /** All services: by address in hash order, then by firewall mark; within a bucket the newest first. */
@@ -294,7 +298,9 @@ export class Registry {
 
   /**
    * Adds a real server at the head of the list. One that was deleted and still has connections comes back with them.
-   * @throws DirectorError ERR_DESTINATION_EXISTS
+   * @param place with shared counts, the server's place among them, if another thread has taken one already; else 0.
+   * @returns that place; 0 without shared counts.
+   * @throws DirectorError ERR_DESTINATION_EXISTS, ERR_UNSUPPORTED when there is no place left
    */
   addDestination(
     service: Service,
@@ -302,10 +308,12 @@ export class Registry {
     port: number,
     text: string,
     settings: DestinationSettings,
-  ): Destination {
+    place = 0,
+  ): number {
     if (this.#find(service, address, port) !== undefined) {
       throw new DirectorError('ERR_DESTINATION_EXISTS', `destination exists: ${text}`);
     }
+    const at = place !== 0 || this.#counts === null ? place : this.#counts.take();
     const trashed = this.#trash.findIndex(
       (entry) => isAt(entry.destination, address, port) && sameKey(entry.service, service),
     );
@@ -320,11 +328,12 @@ export class Registry {
       destination = new Destination(id, service, address.family, address.words, text, port);
       this.destinations[id] = destination;
     }
+    if (this.#counts !== null) destination.share(this.#counts.words, at);
     destination.sequence = this.#nextSequence++;
     this.#update(destination, settings, true);
     service.destinations.unshift(destination);
     service.scheduler?.added?.(destination);
-    return destination;
+    return at;
   }
 
   editDestination(destination: Destination, settings: DestinationSettings): void {
@@ -356,6 +365,7 @@ export class Registry {
 
   #trashDestination(service: Service, destination: Destination): void {
     destination.available = false;
+    this.#counts?.give(destination.unshare());
     this.#trash.push({ destination, service, idleSinceMs: -1 });
   }
 

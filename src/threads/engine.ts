@@ -5,12 +5,12 @@
  * A new call of the engine's is one line here: `#everywhere` for what changes something, `#first` for what is the same in
  * all threads, `#listing` with what makes one answer of many.
  */
-import type { MessagePort } from 'node:worker_threads';
 import type { Configuration } from '../configuration.ts';
 import type { Device } from '../devices/device.ts';
 import type { DirectorCounters, Engine, EngineEvent, EngineListener } from '../engine/engine.ts';
 import type { ExplainOptions, Explanation } from '../engine/explain/explanation.ts';
-import { type DirectorError, invalidOption } from '../errors.ts';
+import { DirectorError, invalidOption } from '../errors.ts';
+import type { FrameRing } from '../packet/frame-ring.ts';
 import type {
   ConnectionEntry,
   DaemonEntry,
@@ -26,6 +26,7 @@ import type {
 import type { MarkRule } from '../services/marks.ts';
 import type { RateSnapshot, StatsSnapshot } from '../services/stats.ts';
 import { WorkerLink } from './link.ts';
+import { memberships, ringsOf } from './membership.ts';
 import { mergeCounters, mergeService, mergeServices, sum } from './merge.ts';
 import { canBeCloned, type EnginePlan, type PackedError, type Told, unpackError } from './messages.ts';
 
@@ -42,6 +43,8 @@ export class ThreadedEngine implements Engine {
   readonly #devices: readonly Device[];
   readonly #keepsAlive: boolean;
   readonly #links: readonly WorkerLink[];
+  /** Those between the threads. */
+  readonly #rings: readonly FrameRing[];
   /** What there was when it was stopped; null before. */
   #final: ReadonlyMap<string, unknown> | null = null;
   #stopTimer: (() => void) | null = null;
@@ -51,6 +54,8 @@ export class ThreadedEngine implements Engine {
   /** What the user's code threw when it was told of something during a call. */
   #thrown: { readonly error: unknown } | null = null;
   readonly #heard = new Set<string>();
+  /** The interfaces whose devices were said to have died. */
+  readonly #dead = new Set<string>();
 
   /**
    * @param answerWithinMs how long a thread may take for one call before it is given up.
@@ -77,6 +82,8 @@ export class ThreadedEngine implements Engine {
       });
       this.#keepsAlive = transfers.some((queues) => queues.some(({ keepsAlive }) => keepsAlive));
       const places = interfaces.map((one) => ({ ...one, device: this.#devices.indexOf(one.device) }));
+      const members = memberships(configuration.threads, this.#devices.length);
+      this.#rings = ringsOf(members);
       const ids = this.#links.map((one, i) => {
         const devices = transfers.map((queues) => queues[i]);
         const plan: EnginePlan = {
@@ -84,8 +91,10 @@ export class ThreadedEngine implements Engine {
           interfaces: places,
           devices: devices.map(({ transferList: _ports, ...device }) => device),
           isToldTime: clock !== null,
+          membership: members[i],
         };
-        const ports = devices.flatMap(({ transferList = [] }) => transferList as MessagePort[]);
+        const wakers = members[i]?.ports.filter((port) => port !== null) ?? [];
+        const ports = [...devices.flatMap(({ transferList = [] }) => transferList), ...wakers];
         return one.send('build', [plan], this.#now(), ports);
       });
       this.#links.forEach((one, i) => void one.answer(ids[i]));
@@ -112,9 +121,12 @@ export class ThreadedEngine implements Engine {
 
   /** Asks the first thread. */
   #first(method: string, ...args: readonly unknown[]): unknown {
-    const final = this.#final?.get(method);
-    if (final !== undefined) return final;
-    return this.#during(() => this.#links[0].answer(this.#links[0].send(method, args, this.#now())));
+    return this.#final?.get(method) ?? this.#ask(0, method, ...args);
+  }
+
+  #ask(thread: number, method: string, ...args: readonly unknown[]): unknown {
+    const link = this.#links[thread];
+    return this.#during(() => link.answer(link.send(method, args, this.#now())));
   }
 
   /**
@@ -124,10 +136,22 @@ export class ThreadedEngine implements Engine {
   #everywhere(method: string, ...args: readonly unknown[]): void {
     args.forEach(refuseCode);
     this.#first(method, ...args);
+    this.#others(method, ...args);
+  }
+
+  #others(method: string, ...args: readonly unknown[]): void {
     const [, ...others] = this.#links;
     this.#during(() => {
       const ids = others.map((link) => link.send(method, args, this.#now()));
-      others.forEach((link, i) => void link.answer(ids[i]));
+      for (const [i, link] of others.entries()) {
+        try {
+          link.answer(ids[i]);
+        } catch (cause) {
+          const disagreement = new DirectorError('ERR_WORKER', `the threads disagree about ${method}`, { cause });
+          for (const one of this.#links) one.fail(disagreement);
+          throw disagreement;
+        }
+      }
     });
   }
 
@@ -174,7 +198,12 @@ export class ThreadedEngine implements Engine {
     for (const [event, ...told] of events) {
       this.#guard(() => {
         if (event === 'thrown') throw unpackError(told[0] as PackedError);
-        if (event === 'deviceError') told[1] = unpackError(told[1] as PackedError);
+        if (event === 'deviceError') {
+          // Each thread tells of its own queue.
+          if (this.#dead.has(told[0] as string)) return;
+          this.#dead.add(told[0] as string);
+          told[1] = unpackError(told[1] as PackedError);
+        }
         if (this.#heard.has(event))
           this.#listener(event, ...(told as Parameters<EngineListener> extends [unknown, ...infer A] ? A : never));
       });
@@ -233,25 +262,50 @@ export class ThreadedEngine implements Engine {
     for (const device of this.#devices) device.close();
   }
 
+  /** How many frames the threads have handed to each other, so that a difference tells. */
+  #handed(): number {
+    return this.#rings.reduce((total, ring) => (total + ring.pushed) | 0, 0);
+  }
+
   poll(): number {
     if (this.#final !== null || this.#calling > 0) return 0;
     let read = 0;
     for (let round = 0; round < MAX_ROUNDS; round++) {
+      const handed = this.#handed();
       const now = (this.#all('poll') as number[]).reduce((total, part) => total + part, 0);
       read += now;
-      if (now === 0 || this.#links.length === 1) break;
+      if (this.#handed() === handed && (now === 0 || this.#links.length === 1)) break;
     }
     this.#throwAgain();
     return read;
   }
 
+  /** Persistence is exact where every client counts by its own address: those of one address are in one thread. */
+  #refuseSharing(key: ServiceKey, options: ServiceOptions | undefined): void {
+    const { engine = '', netmask } = options ?? {};
+    if (engine !== '') this.#refuseSeveral('engine', engine, 'its clients may be in different ones');
+    const isIpv6 =
+      typeof key === 'object' && key !== null && 'address' in key
+        ? String(key.address).includes(':')
+        : key?.family === 6;
+    const whole: readonly unknown[] = isIpv6 ? [128, '128'] : [32, '32', '255.255.255.255'];
+    if (netmask !== undefined && !whole.includes(netmask))
+      this.#refuseSeveral('netmask', netmask, "a network's clients may be in different ones");
+  }
+
+  #refuseSeveral(option: string, value: unknown, why: string): void {
+    if (this.#links.length > 1) throw invalidOption(option, value, `possible in several threads: ${why}`);
+  }
+
   // ---- Services and real servers ----------------------------------------------------------------------------------
 
   addService(key: ServiceKey, options?: ServiceOptions): void {
+    this.#refuseSharing(key, options);
     this.#everywhere('addService', key, options);
   }
 
   editService(key: ServiceKey, options?: ServiceOptions): void {
+    this.#refuseSharing(key, options);
     this.#everywhere('editService', key, options);
   }
 
@@ -267,8 +321,11 @@ export class ThreadedEngine implements Engine {
     this.#everywhere('zero', key);
   }
 
-  addDestination(key: ServiceKey, destination: DestinationKey, options?: DestinationOptions): void {
-    this.#everywhere('addDestination', key, destination, options);
+  addDestination(key: ServiceKey, destination: DestinationKey, options?: DestinationOptions): number {
+    [key, destination, options].forEach(refuseCode);
+    const place = this.#first('addDestination', key, destination, options) as number;
+    this.#others('addDestination', key, destination, options, place);
+    return place;
   }
 
   editDestination(key: ServiceKey, destination: DestinationKey, options?: DestinationOptions): void {
@@ -280,6 +337,7 @@ export class ThreadedEngine implements Engine {
   }
 
   addMark(rule: MarkRule): void {
+    if (rule?.local === true) this.#refuseSeveral('local', rule.local, 'that would need to know its client');
     this.#everywhere('addMark', rule);
   }
 
@@ -336,12 +394,16 @@ export class ThreadedEngine implements Engine {
   }
 
   explain(packet: string | Uint8Array, options?: ExplainOptions): Explanation {
-    return this.#first('explain', packet, options) as Explanation;
+    const explained = this.#first('explain', packet, options) as Explanation;
+    if (this.#links.length === 1) return explained;
+    const owner = this.#first('ownerOf', explained.frame) as number;
+    return this.#ask(owner, 'explain', packet, options) as Explanation;
   }
 
   // ---- Sync daemons -----------------------------------------------------------------------------------------------
 
   startDaemon(options: DaemonOptions): void {
+    this.#refuseSeveral('role', options?.role, 'connections are told of by one');
     this.#everywhere('startDaemon', options);
   }
 

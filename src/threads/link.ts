@@ -118,8 +118,13 @@ export class WorkerLink {
   }
 
   #end(problem: string, cause?: unknown): void {
+    this.fail(new DirectorError('ERR_WORKER', `the director's worker thread ${problem}`, { cause }));
+  }
+
+  /** Gives the thread up. */
+  fail(reason: DirectorError): void {
     if (this.#reason !== null) return;
-    this.#reason = new DirectorError('ERR_WORKER', `the director's worker thread ${problem}`, { cause });
+    this.#reason = reason;
     void this.#worker.terminate();
     this.#listener.ended(this.#reason);
   }

@@ -35,13 +35,15 @@ export function mergeServices(listings: readonly (readonly ServiceEntry[])[]): S
 }
 
 export function mergeCounters(parts: readonly DirectorCounters[]): DirectorCounters {
-  const total = (name: 'received' | 'sent' | 'lost' | 'neighbourDrops') =>
+  const total = (name: Exclude<keyof DirectorCounters, 'sync' | 'verdicts'>) =>
     parts.reduce((so, part) => so + part[name], 0);
   return {
     received: total('received'),
     sent: total('sent'),
     lost: total('lost'),
     neighbourDrops: total('neighbourDrops'),
+    handedOn: total('handedOn'),
+    handOnLost: total('handOnLost'),
     sync: parts[0].sync,
     verdicts: sum(parts.map(({ verdicts }) => verdicts)),
   };

@@ -3,6 +3,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Configuration } from '../configuration.ts';
 import type { DeviceTransfer } from '../devices/device.ts';
 import type { EngineEvent } from '../engine/engine.ts';
+import type { TeamPlan } from '../engine/team.ts';
 import { DirectorError, type DirectorErrorCode } from '../errors.ts';
 
 /** A call of the engine's, by its name. */
@@ -44,6 +45,22 @@ export interface EnginePlan {
   readonly devices: readonly DeviceTransfer[];
   /** Whether the time is told with every call. */
   readonly isToldTime: boolean;
+  /** What goes between this thread and the others; null when it is alone. */
+  readonly membership: Membership | null;
+}
+
+/** One of several threads. */
+export interface Membership {
+  readonly team: TeamPlan;
+  /** Which of the threads it is. */
+  readonly index: number;
+  /** For each device the rings to the other threads and from them, by their numbers; null for the own one. */
+  readonly rings: readonly {
+    readonly to: readonly (SharedArrayBuffer | null)[];
+    readonly from: readonly (SharedArrayBuffer | null)[];
+  }[];
+  /** By which the others are woken, and wake this one; null for the own one. */
+  readonly ports: readonly (MessagePort | null)[];
 }
 
 /** An error that can be cloned without losing what it knows. */

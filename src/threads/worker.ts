@@ -2,15 +2,19 @@
 import { type MessagePort, workerData } from 'node:worker_threads';
 import type { Configuration } from '../configuration.ts';
 import type { Device } from '../devices/device.ts';
+import { CrossingDevice } from '../engine/crossing.ts';
 import { LocalEngine } from '../engine/local.ts';
 import { knownTo } from '../engine/parts.ts';
+import { Team } from '../engine/team.ts';
 import { loadOwn, ownModuleName } from '../own-module.ts';
+import { FrameRing } from '../packet/frame-ring.ts';
 import {
   ANSWERS,
   type Answer,
   type Call,
   ENDED,
   type EnginePlan,
+  type Membership,
   packError,
   type Seat,
   type Told,
@@ -61,18 +65,20 @@ class EngineServer {
     }
   }
 
-  #build({ configuration, interfaces, devices, isToldTime }: EnginePlan): void {
+  #build({ configuration, interfaces, devices, isToldTime, membership }: EnginePlan): void {
     const adopted = devices.map((transfer) => {
       const { adopt } = loadOwn('device', ownModuleName('device', transfer)) as { adopt(data: unknown): Device };
       return adopt(transfer.data);
     });
+    const used = membership === null ? adopted : crossings(adopted, membership);
     const whole: Configuration = {
       ...configuration,
-      interfaces: interfaces.map((one) => ({ ...one, device: adopted[one.device] })),
+      interfaces: interfaces.map((one) => ({ ...one, device: used[one.device] })),
       clock: isToldTime ? this.#clock : null,
       random: Math.random,
     };
-    this.#engine = new LocalEngine(whole, (event, ...told) => this.tell([event, ...told]));
+    const team = membership === null ? null : new Team(membership.team, membership.index);
+    this.#engine = new LocalEngine(whole, (event, ...told) => this.tell([event, ...told]), team);
   }
 
   /** Tells the director: of all that happens in a turn of the event loop by one message. */
@@ -97,6 +103,19 @@ class EngineServer {
     Atomics.add(this.#control, word, 1);
     Atomics.notify(this.#control, word);
   }
+}
+
+/** Lets each device's queue take in from the other threads, and give to them, what is theirs. */
+function crossings(devices: readonly Device[], { index, rings, ports }: Membership): CrossingDevice[] {
+  const ends = (memories: readonly (SharedArrayBuffer | null)[]) =>
+    memories.map((memory) => (memory === null ? null : FrameRing.at(memory)));
+  const notify = (thread: number) => ports[thread]?.postMessage(null);
+  const made = devices.map((device, i) => {
+    return new CrossingDevice(device, index, { to: ends(rings[i].to), from: ends(rings[i].from) }, notify);
+  });
+  // One wake-up looks at all devices.
+  for (const port of ports) port?.on('message', () => made[0].wake());
+  return made;
 }
 
 const server = new EngineServer(workerData as Seat);
