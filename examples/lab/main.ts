@@ -23,6 +23,7 @@ Lays a small network, starts a director in the middle, sends real requests throu
 
   --memory      no namespaces, no TAP, no privileges: everything inside this process, on any operating system
   --pcap=FILE   records what the director receives and sends, for tcpdump -r; not with --memory
+  --threads=N   the director works in N worker threads, with as many queues of each TAP; not with --memory or --pcap
   --help        this text`;
 
 const print = (line: string): void => console.log(line);
@@ -38,17 +39,23 @@ async function main(): Promise<number> {
   const mode = modeOf(positionals);
   if (values.memory === true) {
     if (values.pcap !== undefined) throw new UsageError('--pcap: there is nothing to record with --memory');
+    if (values.threads !== undefined) throw new UsageError('--threads: with --memory everything is in one');
     const { runMemoryLab } = await import('./memory.ts');
     await runMemoryLab(mode, print);
     return 0;
   }
-  return runInNamespaces(mode, values.pcap);
+  return runInNamespaces(mode, values.pcap, threadsOf(values.threads, values.pcap));
 }
 
 function parse() {
   try {
     return parseArgs({
-      options: { memory: { type: 'boolean' }, pcap: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+      options: {
+        memory: { type: 'boolean' },
+        pcap: { type: 'string' },
+        threads: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+      },
       allowPositionals: true,
     });
   } catch (error) {
@@ -63,7 +70,13 @@ function modeOf([mode = 'dr', ...rest]: readonly string[]): LabMode {
   return known;
 }
 
-async function runInNamespaces(mode: LabMode, pcap: string | undefined): Promise<number> {
+function threadsOf(text: string = '0', pcap: string | undefined): number {
+  if (!/^\d+$/.test(text)) throw new UsageError(`--threads: '${text}' is not a number`);
+  if (text !== '0' && pcap !== undefined) throw new UsageError('--threads: what is recorded must be in one');
+  return Number(text);
+}
+
+async function runInNamespaces(mode: LabMode, pcap: string | undefined, threads: number): Promise<number> {
   const story = storyOf(mode);
   if (isInsideUserNamespace()) {
     makeRoomForNames();
@@ -74,7 +87,7 @@ async function runInNamespaces(mode: LabMode, pcap: string | undefined): Promise
     removeLeftoverNamespaces();
   }
   const { runLab } = await import('./run.ts');
-  await runLab(story, print, { pcap });
+  await runLab(story, print, { pcap, threads });
   return 0;
 }
 

@@ -17,6 +17,8 @@ import { addTunnelEnd } from './tunnels.ts';
 export interface RunOptions {
   /** A file to record the director's frames in, as pcap. Where it has several interfaces each gets a file of its own. */
   readonly pcap?: string | undefined;
+  /** In how many worker threads the director works. Default 0: in none. */
+  readonly threads?: number;
 }
 
 /**
@@ -30,7 +32,7 @@ export async function runLab(story: Story, print: Print, options: RunOptions = {
   try {
     lab.layOut();
     await lab.startServers(availableServer());
-    const director = lab.startDirector(options.pcap);
+    const director = lab.startDirector(options);
     await tell(story, lab.stageWith(director));
   } finally {
     cleanup.run();
@@ -72,24 +74,26 @@ class Lab {
     this.#print(`  The servers are ${kind === 'nginx' ? 'nginx' : 'Node (nginx is not installed)'}.`);
   }
 
-  startDirector(pcap: string | undefined): Director {
+  startDirector({ pcap, threads = 0 }: RunOptions): Director {
     const { interfaces, gateway, forwarding } = this.#story.director;
     const director = new Director({
       interfaces: interfaces.map((addresses, i) => ({
-        device: this.#record(this.#openTap(i, addresses[0]!), pcap),
+        device: this.#record(this.#openTap(i, addresses[0]!, threads), pcap),
         addresses: [...addresses],
       })),
       routes: gateway === undefined ? [] : [{ to: 'default', via: gateway }],
       forwarding,
+      threads,
     });
     this.#cleanup.add(() => director.stop());
     director.start();
     return director;
   }
 
-  #openTap(index: number, address: string): Device {
+  #openTap(index: number, address: string, threads: number): Device {
     const name = `tap${index}`;
-    const device = TapDevice.open({ name, namespace: this.#network.switchNamespace });
+    const queues = threads > 1 ? { queues: threads } : {};
+    const device = TapDevice.open({ name, namespace: this.#network.switchNamespace, ...queues });
     this.#network.plugIn(name, networkOf(address));
     return device;
   }

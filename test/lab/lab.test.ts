@@ -121,6 +121,19 @@ for (const mode of LAB_MODES) {
   });
 }
 
+for (const [mode, threads] of [
+  ['dr', 1],
+  ['nat', 2],
+] as const) {
+  inNamespaces(`${mode}: the story is the same with ${threads} threads`, async (t) => {
+    const lab = new RunningLab([process.execPath, LAB, mode, `--threads=${threads}`]);
+    t.teardown(() => lab.discard());
+    t.is(await lab.ended(), 0, lab.out);
+    assertTold(t, lab.out);
+    await assertNothingLeft(t, lab);
+  });
+}
+
 inNamespaces('the lab records what passes the director', async (t) => {
   const files = mkdtempSync(join(tmpdir(), 'lab-test-pcap-'));
   t.teardown(() => rmSync(files, { recursive: true }));
