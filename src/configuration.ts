@@ -78,6 +78,13 @@ export interface DirectorOptions {
    * (`Device.transfer`: TapDevice, MemoryDevice), and schedulers and engines of your own are given by their modules.
    */
   readonly threads?: number;
+  /**
+   * Whether the director looks for frames without ever sleeping, turn after turn of its event loop, in which timers and the
+   * user's code get their turn: a frame does not wait for the thread to be woken. The cost is one processor, always,
+   * for each thread that it works in, and that the program does not end before {@link Director.stop}. Default false: it
+   * sleeps until a device has something.
+   */
+  readonly spin?: boolean;
 }
 
 export interface InterfaceConfiguration {
@@ -119,6 +126,7 @@ export interface Configuration {
   readonly schedulers: readonly (SchedulerFactory | OwnModuleName)[];
   readonly engines: readonly (PersistenceEngine | OwnModuleName)[];
   readonly threads: number;
+  readonly spin: boolean;
 }
 
 const DIRECTOR_OPTIONS = [
@@ -134,6 +142,7 @@ const DIRECTOR_OPTIONS = [
   'schedulers',
   'engines',
   'threads',
+  'spin',
 ];
 /** An IP packet as long as can be, and room to tell that a frame is too long. */
 const MAX_FRAME = 65535 + 32;
@@ -184,6 +193,7 @@ export function configure(options: DirectorOptions): Configuration {
     schedulers: list('schedulers', options.schedulers).map((one, i) => own(`schedulers[${i}]`, one, ownScheduler)),
     engines: list('engines', options.engines).map((one, i) => own(`engines[${i}]`, one, ownEngine)),
     threads: integer('threads', options.threads, 0, MAX_THREADS, 0),
+    spin: boolean('spin', options.spin, false),
   };
 }
 

@@ -60,6 +60,7 @@ export class Loop {
     this.#nextEstimateMs = elapsedMs + ESTIMATE_PERIOD_MS;
     this.#nextTrashMs = elapsedMs + TRASH_PERIOD_MS;
     this.#stopTimer = time.clock.every(TIMER_PERIOD_MS, () => this.#advance());
+    if (this.#parts.configuration.spin) this.#continueSoon();
   }
 
   /** @throws DirectorError ERR_CLOSED after {@link stop} */
@@ -121,6 +122,7 @@ export class Loop {
     this.#continuing = true;
     setImmediate(() => {
       this.#continuing = false;
+      if (this.#parts.configuration.spin && this.#state === 'running') this.#continueSoon();
       this.poll();
     });
   }

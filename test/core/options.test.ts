@@ -439,6 +439,11 @@ for (const { option, options, takes, required } of [
     (claimVips) => ({ claimVips }),
     (value) => typeof value === 'boolean',
   ),
+  one(
+    'spin',
+    (spin) => ({ spin }),
+    (value) => typeof value === 'boolean',
+  ),
   one('maxConnections', (maxConnections) => ({ maxConnections }), isInteger(1, 2 ** 25)),
   one(
     'icmpErrorsPerSecond',
