@@ -52,6 +52,10 @@ test('the pieces that show the API make one program, which runs', (t) => {
   t.regex(output, /master sync daemon \(mcast=eth1, syncid=7/);
 });
 
+test('the program in threads runs as it stands', (t) => {
+  t.is(run(t, programsUnder('In threads of its own')[0]!), '1 0\n');
+});
+
 testWithTaps('the program on a TAP answers ping, and refuses what it has no server for', (t) => {
   const [program = ''] = programsUnder('On a TAP');
   const folder = folderWithPackage(t);
