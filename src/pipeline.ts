@@ -222,6 +222,7 @@ export class Pipeline implements Datapath {
         return this.#ipv6(on, at, length - header);
       case ethernet.ETHERTYPE_ARP:
         if (length - header < ARP_LENGTH) return V.SHORT_FRAME;
+        if (this.wire.unfinished.start !== 0) return V.BAD_OFFLOAD;
         return receiveArp(this.wire, this.host, on, at, this.tick) ? V.ARP : V.BAD_ARP;
       default:
         if (this.wire.unfinished.size !== 0) return V.BAD_OFFLOAD;

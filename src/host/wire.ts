@@ -308,7 +308,11 @@ export class Wire {
     const { pool, unfinished, view } = this;
     const ip = bytes.length <= pool.spareRoom ? this.takeSlot() : pool.jumbo + ethernet.ETHERNET_HEADER;
     pool.memory.set(bytes, ip);
-    if (partial !== 0) unfinished.resume(view, ip, partial, segments);
+    if (partial === 0) {
+      this.send(ip, bytes.length, neighbour, tick);
+      return;
+    }
+    unfinished.resume(view, ip, partial, segments);
     this.forward(neighbour.family, ip, bytes.length, neighbour, neighbour.interface.mtu, tick);
   }
 

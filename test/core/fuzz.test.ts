@@ -8,7 +8,7 @@ import test, { type ExecutionContext } from 'ava';
 import { TEMPLATE } from '../../src/conntrack/layout.ts';
 import { Director, ManualClock, VERDICT_NAMES, type VerdictName } from '../../src/index.ts';
 import type { ServiceKey } from '../../src/services/config.ts';
-import { type Guarded, GuardedDevice } from './guarded-device.ts';
+import { type Guarded, GuardedDevice, type OffloadWriter } from './guarded-device.ts';
 import { DIP, GATEWAY, GATEWAY_MAC, MACS, rs, rsMac, seededRandom, tcp, udp, VIP } from './lab.ts';
 import { ftpFrames, Mutator, syncFrames, VIP6 } from './mutation.ts';
 
@@ -139,14 +139,22 @@ class Fuzz {
   readonly devices: readonly GuardedDevice[];
   readonly director: Director;
 
-  /** @param growing whether frames may grow within their slots. */
-  constructor(mutator: Mutator, growing: boolean) {
+  /**
+   * @param growing whether frames may grow within their slots.
+   * @param unfinished whether eth0 leaves checksums and segmentation undone; eth1 never does.
+   */
+  constructor(mutator: Mutator, growing: boolean, unfinished = false) {
     this.mutator = mutator;
-    this.shared = { growing, guard: null };
+    this.shared = { growing, cuts: unfinished, guard: null };
+    const leave: OffloadWriter = (view, at, length) => this.mutator.leave(view, at, length);
     this.devices = ['eth0', 'eth1'].map(
       (name) =>
-        new GuardedDevice(name, MACS[name]!, this.shared, (memory, view, at, room) =>
-          this.mutator.write(memory, view, at, room),
+        new GuardedDevice(
+          name,
+          MACS[name]!,
+          this.shared,
+          (memory, view, at, room) => this.mutator.write(memory, view, at, room),
+          unfinished && name === 'eth0' ? leave : null,
         ),
     );
     const [eth0, eth1] = this.devices as [GuardedDevice, GuardedDevice];
@@ -321,6 +329,21 @@ test('mutated FTP, whose packets grow and shrink', (t) => {
   });
   fuzz.run(FRAMES / 5);
   t.true(listening > 0 || FRAMES < 100_000);
+  fuzz.end(t);
+});
+
+test('mutated frames whose checksums and segmentation are left undone, or are said to be', (t) => {
+  const fuzz = new Fuzz(new Mutator(SEED), true, true);
+  fuzz.run(FRAMES / 5);
+  const { verdicts } = fuzz.director.counters();
+  t.log(VERDICT_NAMES.map((name) => `${name} ${verdicts[name]}`).join(', '));
+  if (FRAMES >= 100_000) {
+    const met: readonly VerdictName[] = ['BAD_OFFLOAD', 'MASQ', 'TUNNEL', 'ROUTE', 'REPLY', 'HANDED_OVER', 'TOO_BIG'];
+    t.deepEqual(
+      met.filter((name) => verdicts[name] === 0),
+      [],
+    );
+  }
   fuzz.end(t);
 });
 

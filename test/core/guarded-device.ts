@@ -20,6 +20,13 @@ const MTU = 1500;
 /** Writes a frame of at most `room` bytes at `at`; returns its length. */
 export type FrameWriter = (memory: Uint8Array, view: DataView, at: number, room: number) => number;
 
+/** Says what of the frame of `length` bytes at `at` is left to do: the words of a batch. */
+export type OffloadWriter = (
+  view: DataView,
+  at: number,
+  length: number,
+) => readonly [partial: number, segments: number];
+
 /** The pool of a director, as its devices see it. */
 export class PoolGuard {
   readonly view: DataView;
@@ -30,16 +37,19 @@ export class PoolGuard {
   readonly #stride: number;
   readonly #jumboSlot: number;
   readonly #end: number;
+  readonly #uncut: number;
   readonly #room: number;
   readonly #growing: boolean;
+  readonly #slotFront: number;
   #filled = 0;
 
   /**
    * @param batch the first that a device was given to fill.
-   * @param growing whether frames may grow within their slots.
+   * @param shared whether frames may grow within their slots, and whether the director may have to cut them.
    */
-  constructor({ memory, offsets, room }: FrameBatch, growing: boolean) {
+  constructor({ memory, offsets, room }: FrameBatch, { growing, cuts }: Guarded) {
     this.#room = room;
+    this.#slotFront = cuts ? UNREACHED : HEADROOM - TAG;
     this.#growing = growing;
     this.view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
     this.#memory = Buffer.from(memory.buffer, memory.byteOffset, memory.byteLength);
@@ -51,11 +61,17 @@ export class PoolGuard {
     // together lies in the first, behind a link header without a tag; what is cut lies in the second.
     this.#jumboSlot = 2 * offsets.length * this.#stride;
     this.#end = this.#jumboSlot + HEADROOM + LINK + LONGEST;
+    this.#uncut = this.#jumboSlot + (memory.byteLength - this.#jumboSlot) / 2;
     if (memory.byteLength - this.#end < 16 || UNREACHED < 1) throw new Error('the pool leaves no room for canaries');
   }
 
   /** Fills a batch with frames among canaries. */
-  fill({ memory, offsets, lengths, room }: FrameBatch, count: number, write: FrameWriter): void {
+  fill(
+    { memory, offsets, lengths, partial, segments, room }: FrameBatch,
+    count: number,
+    write: FrameWriter,
+    leave: OffloadWriter | null,
+  ): void {
     this.#memory.fill(CANARY, 0, this.#jumboSlot);
     this.#memory.fill(CANARY, this.#end);
     for (let i = 0; i < count; i++) {
@@ -63,6 +79,7 @@ export class PoolGuard {
       const length = write(memory, this.view, at, room);
       this.#lengths[i] = lengths[i] = length;
       this.#memory.fill(CANARY, at + length, at + room);
+      if (leave !== null) [partial[i], segments[i]] = leave(this.view, at, length);
     }
     this.#filled = count;
   }
@@ -76,12 +93,14 @@ export class PoolGuard {
       const from = at + (i < this.#filled ? length : 0);
       this.#untouched(from, at - HEADROOM + this.#stride + UNREACHED, `behind received frame ${i}`);
     }
-    // Slots for the director's own frames: a whole packet behind a link header with a tag, and no more.
+    // Slots for the director's own frames: a whole packet behind a link header with a tag, and no more; but segments may
+    // get outer headers.
     for (let slot = this.#offsets.length * this.#stride; slot < this.#jumboSlot; slot += this.#stride) {
-      this.#untouched(slot, slot + HEADROOM - TAG, `in front of the frame in slot ${slot / this.#stride}`);
+      this.#untouched(slot, slot + this.#slotFront, `in front of the frame in slot ${slot / this.#stride}`);
       this.#untouched(slot + HEADROOM + LINK + MTU, slot + this.#stride, `behind slot ${slot / this.#stride}`);
     }
-    this.#untouched(this.#end, this.#memory.length, 'behind the largest slot');
+    this.#untouched(this.#end, this.#uncut, 'behind the largest slot');
+    this.#untouched(this.#uncut + HEADROOM + LINK + LONGEST, this.#memory.length, 'behind the slot for what is cut');
     this.#filled = 0;
   }
 
@@ -94,7 +113,8 @@ export class PoolGuard {
   /** Every frame that is sent is whole, in one slot: link header, lengths, IPv4 header checksum. */
   inspect(at: number, length: number, mac: Mac): void {
     const { view } = this;
-    if (at < 0 || at + length > this.#end) throw new Error(`sent ${length} bytes at ${at}`);
+    const end = at < this.#uncut ? this.#end : this.#uncut + HEADROOM + LINK + LONGEST;
+    if (at < 0 || at + length > end) throw new Error(`sent ${length} bytes at ${at}`);
     if (at < this.#jumboSlot && Math.floor(at / this.#stride) !== Math.floor((at + length - 1) / this.#stride)) {
       throw new Error(`sent ${length} bytes at ${at}: over the end of a slot`);
     }
@@ -127,6 +147,15 @@ export class PoolGuard {
   }
 }
 
+/** What is left to the device lies within the frame, and is left only to one that does it. */
+function inspectWords(partial: number, segments: number, length: number, mayBeLeft: boolean): void {
+  const start = partial >>> 16;
+  const field = partial & 0xffff;
+  if (partial === 0 ? segments !== 0 : !mayBeLeft || start < LINK || field < start || field + 2 > length) {
+    throw new Error(`left to do: ${start} ${field} ${segments} of ${length} bytes`);
+  }
+}
+
 function inspectIpv4(view: DataView, at: number, length: number): void {
   const headerLength = (view.getUint8(at) & 15) * 4;
   if (view.getUint8(at) >>> 4 !== 4 || headerLength < 20) throw new Error('sent no IPv4 header');
@@ -141,6 +170,8 @@ function inspectIpv4(view: DataView, at: number, length: number): void {
 /** What the devices of one director share. */
 export interface Guarded {
   readonly growing: boolean;
+  /** Whether frames stand for several segments. */
+  readonly cuts: boolean;
   /** Made when the first device receives. */
   guard: PoolGuard | null;
 }
@@ -156,30 +187,40 @@ export class GuardedDevice implements Device {
   readonly #mac: Mac;
   readonly #shared: Guarded;
   readonly #write: FrameWriter;
+  readonly #leave: OffloadWriter | null;
+  readonly checksumOffload: boolean;
+  readonly segmentation: number;
 
-  constructor(name: string, mac: string, shared: Guarded, write: FrameWriter) {
+  /** @param leave for a device that leaves checksums and segmentation undone, and does them for others. */
+  constructor(name: string, mac: string, shared: Guarded, write: FrameWriter, leave: OffloadWriter | null = null) {
     this.name = name;
     this.mac = mac;
     this.#mac = parseMac(mac, 'mac');
     this.#shared = shared;
     this.#write = write;
+    this.#leave = leave;
+    this.checksumOffload = leave !== null;
+    this.segmentation = leave === null ? 0 : 31;
   }
 
   open(): void {}
   close(): void {}
 
   receive(batch: FrameBatch): number {
-    const guard = (this.#shared.guard ??= new PoolGuard(batch, this.#shared.growing));
+    const guard = (this.#shared.guard ??= new PoolGuard(batch, this.#shared));
     if (this.left === 0) return 0;
     guard.check();
     const count = Math.min(this.left, batch.count);
-    guard.fill(batch, count, this.#write);
+    guard.fill(batch, count, this.#write, this.#leave);
     this.left -= count;
     return count;
   }
 
-  transmit({ offsets, lengths, count }: FrameBatch): number {
-    for (let i = 0; i < count; i++) this.#shared.guard!.inspect(offsets[i]!, lengths[i]!, this.#mac);
+  transmit({ offsets, lengths, partial, segments, count }: FrameBatch): number {
+    for (let i = 0; i < count; i++) {
+      this.#shared.guard!.inspect(offsets[i]!, lengths[i]!, this.#mac);
+      inspectWords(partial[i]!, segments[i]!, lengths[i]!, this.checksumOffload);
+    }
     this.sent += count;
     return count;
   }

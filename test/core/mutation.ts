@@ -219,6 +219,23 @@ export class Mutator {
     return (x >>> 0) % below;
   }
 
+  /** What is left to do of the frame at `at`, as a batch says it: mostly what goes with it, sometimes anything. */
+  leave(view: DataView, at: number, length: number): readonly [partial: number, segments: number] {
+    const anything = this.random(8);
+    if (anything === 0 || length < 54)
+      return [this.random(4) === 0 ? this.random(2 ** 31) : 0, this.random(2) * 0x10040];
+    const link = view.getUint16(at + 12) === 0x8100 ? 18 : 14;
+    const isIpv6 = view.getUint8(at + link) >>> 4 === 6;
+    const start = link + (isIpv6 ? 40 : (view.getUint8(at + link) & 15) * 4);
+    const protocol = view.getUint8(at + link + (isIpv6 ? 6 : 9));
+    const isTcp = protocol === 6;
+    const field = start + (isTcp ? 16 : protocol === 17 ? 6 : protocol === 132 ? 8 : 2);
+    const kind = isTcp ? (isIpv6 ? 4 : 1) | (this.random(2) << 7) : 5;
+    const isCut = (isTcp || protocol === 17) && this.random(2) === 0;
+    const wrong = anything === 1 ? this.random(4) : 0;
+    return [(start << 16) | (field + wrong), isCut ? ((kind ^ wrong) << 16) | (1 + this.random(60)) : 0];
+  }
+
   #pick(): Uint8Array {
     const corpus = this.#corpora[this.random(this.#corpora.length)]!;
     return corpus[this.random(corpus.length)]!;
