@@ -99,9 +99,9 @@ export class Arena {
     return this.#network.on(host, 'taskset', '-c', `${OUTER_CORE}`, ...command);
   }
 
-  /** The command that runs `command` where TAPs are, on the contender's core. */
-  contending(...command: readonly string[]): string[] {
-    return this.#network.on('switch', 'taskset', '-c', `${CONTENDER_CORE}`, ...command);
+  /** The command that runs `command` where TAPs are, on these cores. */
+  contending(cores: readonly number[], ...command: readonly string[]): string[] {
+    return this.#network.on('switch', 'taskset', '-c', cores.join(','), ...command);
   }
 
   /** The MAC addresses of client and server. */

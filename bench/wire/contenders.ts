@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { DirectorOptions, ForwardMethod, TapOptions } from '../../src/index.ts';
 import { compileC, ROOT } from '../programs.ts';
-import { CONTENDER_MAC, type Ends } from './arena.ts';
+import { CONTENDER_CORE, CONTENDER_MAC, type Ends } from './arena.ts';
 import type { Task } from './director-process.ts';
 
 const DIRECTOR = join(ROOT, 'build', 'bench', 'wire', 'director-process.js');
@@ -18,6 +18,7 @@ export interface Contender {
   readonly name: string;
   /** Whether it keeps connections, which have to be there before they are measured, and counters. */
   readonly isDirector: boolean;
+  readonly cores: readonly number[];
   /** The command that forwards on the TAP of this name, which it makes, and says `ready`. */
   command(tap: string, work: Work): readonly string[];
 }
@@ -27,10 +28,12 @@ export function director(
   name: string,
   tapOptions: TapOptions = {},
   directorOptions: Partial<DirectorOptions> = {},
+  cores: readonly number[] = [CONTENDER_CORE],
 ): Contender {
   return {
     name,
     isDirector: true,
+    cores,
     command: (tap, work) => {
       const task: Task = { tap, ...work, tapOptions, directorOptions };
       return [process.execPath, DIRECTOR, JSON.stringify(task)];
@@ -43,6 +46,7 @@ export function loop(name: string, program: string, ...options: readonly string[
   return {
     name,
     isDirector: false,
+    cores: [CONTENDER_CORE],
     command: (tap, { ends }) => [compileC(program), tap, CONTENDER_MAC, ends.from, ends.to, ...options],
   };
 }

@@ -56,7 +56,7 @@ class Forwarder {
     const { arena, cleanup } = bench;
     const tap = arena.nextTap();
     const limitMs = seconds * MS_PER_SECOND + SPARE_MS;
-    const program = new Program(cleanup, limitMs, arena.contending(...contender.command(tap, work)));
+    const program = new Program(cleanup, limitMs, arena.contending(contender.cores, ...contender.command(tap, work)));
     await program.prints(/^ready$/m);
     arena.plugIn(tap);
     return new Forwarder(program, contender);
