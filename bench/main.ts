@@ -9,9 +9,10 @@ import { peers } from './peers/peers.ts';
 import { Progress } from './progress.ts';
 import { circumstances, writeReport } from './report.ts';
 import { headingLine, rowLines, summaryLine } from './table.ts';
+import { threads } from './threads/threads.ts';
 import { wire } from './wire/wire.ts';
 
-const BENCHES: readonly Bench[] = [micro, wire, peers];
+const BENCHES: readonly Bench[] = [micro, wire, threads, peers];
 const ROUNDS = 5;
 const QUICK_ROUNDS = 1;
 const MS_PER_SECOND = 1000;

@@ -23,19 +23,20 @@ export interface Contender {
   command(tap: string, work: Work): readonly string[];
 }
 
-/** The director with further options. */
+/** The director with further options. @param computes whether the program around it computes most of the time. */
 export function director(
   name: string,
   tapOptions: TapOptions = {},
   directorOptions: Partial<DirectorOptions> = {},
   cores: readonly number[] = [CONTENDER_CORE],
+  computes = false,
 ): Contender {
   return {
     name,
     isDirector: true,
     cores,
     command: (tap, work) => {
-      const task: Task = { tap, ...work, tapOptions, directorOptions };
+      const task: Task = { tap, ...work, tapOptions, directorOptions, computes };
       return [process.execPath, DIRECTOR, JSON.stringify(task)];
     },
   };

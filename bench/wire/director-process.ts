@@ -1,9 +1,17 @@
 /**
  * The director of the wire benchmark, in a process of its own: `node director-process.js JSON`, the JSON being {@link Task}. Says
- * `ready`, answers each line of its standard input with its counters as JSON, and stops when that ends.
+ * `ready`, answers each line of its standard input with a {@link DirectorReport} as JSON, and stops when that ends.
  */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
-import { Director, type DirectorOptions, type ForwardMethod, TapDevice, type TapOptions } from '../../src/index.ts';
+import {
+  Director,
+  type DirectorCounters,
+  type DirectorOptions,
+  type ForwardMethod,
+  TapDevice,
+  type TapOptions,
+} from '../../src/index.ts';
 import { CLIENT_ADDRESS, CONTENDER_MAC, DIRECTOR_ADDRESS, type Ends, SERVER_ADDRESS, VIP } from './arena.ts';
 
 /** What the process is told. */
@@ -15,7 +23,20 @@ export interface Task {
   /** Further options of the TAP, and of the director. */
   readonly tapOptions: TapOptions;
   readonly directorOptions: Partial<DirectorOptions>;
+  /** Whether the program around the director computes for 50 of every 60 ms. */
+  readonly computes: boolean;
 }
+
+/** What the process knows of its run. */
+export interface DirectorReport extends DirectorCounters {
+  /** How late the program's own timers were, in milliseconds. */
+  readonly timersLate: { readonly p50: number; readonly p99: number };
+}
+
+const COMPUTE_MS = 50;
+const COMPUTE_EVERY_MS = 60;
+const TIMER_MS = 10;
+const NS_PER_MS = 1e6;
 
 /** Of frames and probes, and of iperf3. */
 const PORTS = [80, 5201];
@@ -41,7 +62,21 @@ for (const protocol of ['tcp', 'udp'] as const) {
   }
 }
 director.start();
+if (task.computes) {
+  setInterval(() => {
+    const end = performance.now() + COMPUTE_MS;
+    while (performance.now() < end);
+  }, COMPUTE_EVERY_MS);
+}
+const timers = monitorEventLoopDelay({ resolution: TIMER_MS });
+timers.enable();
+
+function report(): DirectorReport {
+  const late = (percentile: number) => Math.max(0, timers.percentile(percentile) / NS_PER_MS - TIMER_MS);
+  return { ...director.counters(), timersLate: { p50: late(50), p99: late(99) } };
+}
+
 console.log('ready');
 createInterface({ input: process.stdin })
-  .on('line', () => console.log(JSON.stringify(director.counters())))
+  .on('line', () => console.log(JSON.stringify(report())))
   .on('close', () => director.stop());

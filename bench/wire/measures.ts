@@ -6,6 +6,7 @@ import type { DirectorCounters } from '../../src/index.ts';
 import { compileC, Program, runProgram } from '../programs.ts';
 import { type Arena, CLIENT, CONTENDER_MAC, FRAME_ENDS, INTERFACE, RECEIVER, SENDER, SERVER, VIP } from './arena.ts';
 import type { Contender, Work } from './contenders.ts';
+import type { DirectorReport } from './director-process.ts';
 
 const MS_PER_SECOND = 1000;
 const NS_PER_SECOND = 1e9;
@@ -40,6 +41,8 @@ export interface Throughput {
   readonly userNs: number;
   /** The share of frames sent that did not come out, 0 to 1. */
   readonly loss: number;
+  /** What a director knows of it. */
+  readonly report: DirectorReport | null;
 }
 
 /** A contender at its place for as long as it is measured. */
@@ -62,10 +65,15 @@ class Forwarder {
     return new Forwarder(program, contender);
   }
 
-  /** Ends it. @throws Error when a director did something else than to forward. */
-  async stop(): Promise<void> {
-    if (this.#contender.isDirector) this.#check(JSON.parse(await ask(this.program, /^\{.*\}$/m)));
+  /** Ends it; returns what a director reports. @throws Error when it did something else than to forward. */
+  async stop(): Promise<DirectorReport | null> {
+    let report: DirectorReport | null = null;
+    if (this.#contender.isDirector) {
+      report = JSON.parse(await ask(this.program, /^\{.*\}$/m)) as DirectorReport;
+      this.#check(report);
+    }
     await this.program.stop('SIGKILL');
+    return report;
   }
 
   #check({ received, verdicts }: DirectorCounters): void {
@@ -150,7 +158,7 @@ export async function throughput(bench: Bench, contender: Contender, work: Work,
   const after = await sample(receivers, pid);
   const sent = Number(/sent (\d+)/.exec(await sender.finished())?.[1]);
   const atEnd = await sample(receivers, pid);
-  await forwarder.stop();
+  const report = await forwarder.stop();
   for (const receiver of receivers) await receiver.stop();
   const frames = after.frames - before.frames;
   if (frames === 0) throw new Error(`${contender.name} forwarded nothing: ${forwarder.program.errors}`);
@@ -162,6 +170,7 @@ export async function throughput(bench: Bench, contender: Contender, work: Work,
     cpuNs,
     userNs: (cpuNs * userTicks) / ticks,
     loss: 1 - (atEnd.frames - atStart.frames) / sent,
+    report,
   };
 }
 

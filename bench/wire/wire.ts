@@ -71,10 +71,10 @@ const FULL: Scale = { seconds: 1.3, many: 100_000, probes: 2000, bulkSeconds: 4 
 const QUICK: Scale = { seconds: 0.3, many: 5_000, probes: 200, bulkSeconds: 1 };
 
 /** Samples by contender, each of a round. */
-type Series<Figures> = ReadonlyMap<Contender, readonly Figures[]>;
+export type Series<Figures> = ReadonlyMap<Contender, readonly Figures[]>;
 
 /** Lets contenders take turns, round after round. */
-async function interleave<Figures>(
+export async function interleave<Figures>(
   context: Context,
   name: string,
   contenders: readonly Contender[],
@@ -91,10 +91,10 @@ async function interleave<Figures>(
 }
 
 /** Whom to divide a contender's figure by. */
-type Against = readonly { readonly contender: Contender; readonly bar?: Bar }[];
+export type Against = readonly { readonly contender: Contender; readonly bar?: Bar }[];
 
 /** One row for each contender of a series. */
-function* rows<Figures>(
+export function* rows<Figures>(
   series: Series<Figures>,
   what: Pick<Measured, 'case' | 'figure' | 'unit' | 'better'>,
   value: (figures: Figures) => number,
