@@ -14,6 +14,13 @@
 /* Writes that one call submits: twice a burst, which is what the director's queues hold. */
 #define ENTRIES 128
 
+/*
+ * Smaller bursts are written one by one: a ring costs about 350 ns to enter, and saves less than 20 ns a frame. Measured
+ * in CPU time of the calling thread, through a bridge to a veth (Linux 6.18), to write(2): 1.18 for one frame, 1.05 for 8,
+ * 1.00 for 32, 0.99 for 64.
+ */
+#define LEAST 32
+
 /* Newer than the headers of some systems (Linux 5.18, 6.0, 6.1). */
 #ifndef IORING_SETUP_SUBMIT_ALL
 #define IORING_SETUP_SUBMIT_ALL (1U << 7)
@@ -186,6 +193,7 @@ static int32_t submit(const struct uring *ring, uint32_t count, struct drops *dr
 }
 
 int32_t uring_transmit(struct uring *ring, int fd, const struct burst *burst, struct drops *drops, int *end) {
+  if (burst->count < LEAST) return tap_transmit(fd, burst, drops, end);
   int32_t sent = 0;
   int32_t next = 0;
   int refused = BURST_OK;
