@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { formatMac, type Mac, parseMac } from '../address.ts';
 import { DirectorError, invalidOption } from '../errors.ts';
+import type { TapSystemError } from '../native/binding.ts';
 
 /**
  * Refuses options that are none, so that a misspelt one does not go unnoticed.
@@ -57,6 +58,41 @@ function fnv1a(text: string, seed: number): number {
   // The last characters have reached only the lower bits; spread them.
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   return hash ^ (hash >>> 13);
+}
+
+/** The six bytes of the address of one interface. @throws DirectorError ERR_INVALID_OPTION */
+export function bytesOfMac(text: string, option: string): Uint8Array {
+  const { high, low } = parseUnicastMac(text, option);
+  const bytes = new Uint8Array(6);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, high);
+  view.setInt32(2, low);
+  return bytes;
+}
+
+/** The text of an address of six bytes. */
+export function textOfMac(bytes: readonly number[]): string {
+  return formatMac(
+    (bytes[0] << 8) | bytes[1],
+    bytes.slice(2).reduce((word, byte) => (word << 8) | byte, 0),
+  );
+}
+
+/** Where `ip netns` keeps its namespaces. */
+const NAMESPACES = '/var/run/netns/';
+
+/** The file of a network namespace, given that or the name that `ip netns` knows. @throws DirectorError ERR_INVALID_OPTION */
+export function pathOfNamespace(namespace: string): string {
+  const valid = typeof namespace === 'string' && namespace !== '' && namespace !== '.' && namespace !== '..';
+  if (!valid || namespace.includes('\0')) {
+    throw invalidOption('namespace', namespace, "a namespace's name or the path of its file");
+  }
+  return namespace.includes('/') ? namespace : NAMESPACES + namespace;
+}
+
+/** Whether the addon threw what the kernel said. */
+export function isSystemError(error: unknown): error is TapSystemError {
+  return error instanceof Error && 'syscall' in error;
 }
 
 /** The error for a device that failed in what it was doing. */

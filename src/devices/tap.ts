@@ -1,4 +1,3 @@
-import { formatMac } from '../address.ts';
 import { invalidOption } from '../errors.ts';
 import {
   loadBinding,
@@ -18,7 +17,18 @@ import {
 } from '../native/binding.ts';
 import { CUTS_ECN, CUTS_TCP4, CUTS_TCP6, CUTS_UDP4, CUTS_UDP6 } from '../packet/offload.ts';
 import type { Device, DeviceTransfer, FrameBatch } from './device.ts';
-import { checkInteger, checkKeys, deviceError, parseUnicastMac, reasonOf, stableMac } from './options.ts';
+import {
+  bytesOfMac,
+  checkInteger,
+  checkKeys,
+  deviceError,
+  isSystemError,
+  parseUnicastMac,
+  pathOfNamespace,
+  reasonOf,
+  stableMac,
+  textOfMac,
+} from './options.ts';
 
 export type { TapDrops } from '../native/binding.ts';
 
@@ -107,8 +117,6 @@ const LINK_HEADERS = 22;
 const LONGEST_PACKET = 65535;
 /** The kernel's limit (MAX_TAP_QUEUES). */
 const MOST_QUEUES = 256;
-/** Where `ip netns` keeps its namespaces. */
-const NAMESPACES = '/var/run/netns/';
 
 /** A TAP interface of the Linux kernel. Opening one needs CAP_NET_ADMIN, or an interface that was made for the user. */
 export class TapDevice implements Device {
@@ -180,7 +188,7 @@ export class TapDevice implements Device {
     checkName(name, existing);
     const namespacePath = namespace === undefined ? '' : pathOfNamespace(namespace);
     if (mac !== undefined) parseUnicastMac(mac, 'mac');
-    const kernelBytes = kernelMac === undefined ? new Uint8Array(0) : bytesOfMac(kernelMac);
+    const kernelBytes = kernelMac === undefined ? new Uint8Array(0) : bytesOfMac(kernelMac, 'kernelMac');
     if (mtu !== undefined) checkInteger('mtu', mtu, LEAST_MTU, MOST_MTU);
     if (typeof up !== 'boolean') throw invalidOption('up', up, 'a boolean');
     if (typeof offload !== 'boolean') throw invalidOption('offload', offload, 'a boolean');
@@ -191,10 +199,7 @@ export class TapDevice implements Device {
     const native = loadBinding();
     try {
       const tap = native.open(name, namespacePath, existence, kernelBytes, mtu ?? 0, up, offload, queues ?? 0);
-      const itsMac = formatMac(
-        (tap.mac[0] << 8) | tap.mac[1],
-        tap.mac.slice(2).reduce((word, byte) => (word << 8) | byte, 0),
-      );
+      const itsMac = textOfMac(tap.mac);
       const ourMac = mac?.toLowerCase() ?? stableMac(tap.name, namespacePath);
       if (ourMac === itsMac) {
         for (const handle of tap.handles) native.close(handle);
@@ -333,27 +338,6 @@ function checkName(name: string, existing: boolean | undefined): void {
   if (!fits || (pattern && !/^[^%]*%d[^%]*$/.test(name))) {
     throw invalidOption('name', name, `an interface's name of at most ${NAME_BYTES} bytes`);
   }
-}
-
-function pathOfNamespace(namespace: string): string {
-  const valid = typeof namespace === 'string' && namespace !== '' && namespace !== '.' && namespace !== '..';
-  if (!valid || namespace.includes('\0')) {
-    throw invalidOption('namespace', namespace, "a namespace's name or the path of its file");
-  }
-  return namespace.includes('/') ? namespace : NAMESPACES + namespace;
-}
-
-function bytesOfMac(text: string): Uint8Array {
-  const { high, low } = parseUnicastMac(text, 'kernelMac');
-  const bytes = new Uint8Array(6);
-  const view = new DataView(bytes.buffer);
-  view.setUint16(0, high);
-  view.setInt32(2, low);
-  return bytes;
-}
-
-function isSystemError(error: unknown): error is TapSystemError {
-  return error instanceof Error && 'syscall' in error;
 }
 
 function describe(name: string, namespace: string | undefined): string {

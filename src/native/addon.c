@@ -12,6 +12,7 @@
 #include "device.h"
 #include "handover.h"
 #include "notify.h"
+#include "packet-addon.h"
 #include "tap.h"
 #include "uring.h"
 
@@ -265,5 +266,6 @@ NAPI_MODULE_INIT() {
       {.utf8name = "notify", .method = notify, .attributes = napi_enumerable},
   };
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
+  define_packet_functions(env, exports);
   return exports;
 }

@@ -52,6 +52,33 @@ export interface TapDrops {
   readonly offload: number;
 }
 
+/** Frames lost by a device on an existing interface, by reason. */
+export interface PacketDrops extends TapDrops {
+  /** Not received: they were not taken in time, or the kernel had no memory for them. */
+  readonly missed: number;
+}
+
+/** Where the program of an AF_XDP socket runs: in the driver if it can, there or not at all, behind the driver. */
+export const XDP_ANY = 0;
+export const XDP_NATIVE = 1;
+export const XDP_GENERIC = 2;
+
+/** What `openPacket` gives: the handle, and what the kernel says of the interface. */
+export interface OpenedPacket {
+  readonly handle: TapHandle;
+  /** The six bytes of the interface's address. */
+  readonly mac: readonly number[];
+  readonly mtu: number;
+}
+
+/** What `openXdp` gives. */
+export interface OpenedXdp extends OpenedPacket {
+  /** `XDP_NATIVE` or `XDP_GENERIC`. */
+  readonly mode: number;
+  /** Whether the driver reads and writes the memory that is shared with the kernel by itself: 1, else 0. */
+  readonly zeroCopy: number;
+}
+
 /** A failed system call, as the addon throws it. */
 export interface TapSystemError extends Error {
   /** `EPERM`, `EBUSY` ... */
@@ -91,7 +118,25 @@ export interface TapBinding {
    */
   useRing(handle: TapHandle): void;
   /**
-   * Once for each TAP: from now on `wake()` is called when there is something to receive, once a turn of the event loop
+   * Attaches a packet socket to an existing interface. `mac`: an address to receive frames for beside the interface's, or
+   * empty. The handle is one with `offload`.
+   * @throws {@link TapSystemError}
+   */
+  openPacket(name: string, namespacePath: string, mac: Uint8Array, promiscuous: boolean): OpenedPacket;
+  /**
+   * Attaches an AF_XDP socket to one queue of an existing interface; -1: its only one.
+   * @throws {@link TapSystemError}
+   */
+  openXdp(
+    name: string,
+    namespacePath: string,
+    mac: Uint8Array,
+    promiscuous: boolean,
+    queue: number,
+    mode: number,
+  ): OpenedXdp;
+  /**
+   * Once for each device: from now on `wake()` is called when there is something to receive, once a turn of the event loop
    * until `receive` has taken it all; not again before `receive` was called. `wake(error)` says that it is over.
    */
   start(handle: TapHandle, wake: (error?: TapSystemError) => void): void;

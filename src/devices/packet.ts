@@ -1,0 +1,259 @@
+import { release } from 'node:os';
+import { invalidOption } from '../errors.ts';
+import {
+  loadBinding,
+  type OpenedPacket,
+  type OpenedXdp,
+  type PacketDrops,
+  type TapBinding,
+  type TapHandle,
+  type TapSystemError,
+  XDP_ANY,
+  XDP_GENERIC,
+  XDP_NATIVE,
+} from '../native/binding.ts';
+import { CUTS_ECN, CUTS_TCP4, CUTS_TCP6, CUTS_UDP4, CUTS_UDP6 } from '../packet/offload.ts';
+import type { Device, FrameBatch } from './device.ts';
+import {
+  bytesOfMac,
+  checkInteger,
+  checkKeys,
+  deviceError,
+  isSystemError,
+  pathOfNamespace,
+  reasonOf,
+  textOfMac,
+} from './options.ts';
+
+export type { PacketDrops } from '../native/binding.ts';
+
+/**
+ * How a device attaches to an interface that is there: a network card, a veth, a bridge. There is no wire in between, as
+ * there is with a TAP: the director reads what the interface receives, beside the kernel or instead of it.
+ */
+export interface PacketOptions {
+  /** The interface's name. It has to be there, and up to be of use; it is left as it is. */
+  readonly interface: string;
+  /**
+   * The network namespace that it is in: a name that `ip netns` knows, or the path of a namespace file
+   * (`/proc/1234/ns/net`). Default: the caller's. Needs CAP_SYS_ADMIN.
+   */
+  readonly namespace?: string;
+  /**
+   * `af_packet` (default): a packet socket. The kernel's stack receives the same frames as well. Checksums and
+   * segmentation are handed over, so TCP between hosts on one machine passes in frames of up to 64 KiB.
+   * `af_xdp`: frames pass the kernel's stack by, which no longer sees what the interface receives. Made for small
+   * packets: it needs an MTU of at most 1838 bytes and a peer that completes its checksums. Network cards do; the other
+   * end of a veth does after `ethtool -K PEER tx off tso off gso off`. This is why it is never chosen unasked.
+   */
+  readonly io?: 'af_packet' | 'af_xdp';
+  /**
+   * The MAC address that the director uses. Default: the interface's own. With another one, which the interface is told
+   * to receive too, the kernel and the director are two hosts on the interface.
+   */
+  readonly mac?: string;
+  /** Whether to receive what is for any MAC address. Default false. */
+  readonly promiscuous?: boolean;
+  /** `af_xdp`: the queue of the interface whose frames are received. Default: its only one. */
+  readonly queue?: number;
+  /**
+   * `af_xdp`: where the frames are taken. `native`, in the driver; `generic`, right behind it, which works on every
+   * interface, and gains little. Default: native where the driver can, else generic.
+   */
+  readonly xdpMode?: 'native' | 'generic';
+}
+
+const KNOWN = ['interface', 'namespace', 'io', 'mac', 'promiscuous', 'queue', 'xdpMode'];
+
+/** IFNAMSIZ of the kernel, less the closing NUL. */
+const NAME_BYTES = 15;
+const MOST_QUEUE = 0x7fff;
+/** The Ethernet header with two tags. */
+const LINK_HEADERS = 22;
+/** The longest IP packet, which is also the longest that is left uncut. */
+const LONGEST_PACKET = 65535;
+
+/**
+ * An existing network interface. Opening it needs CAP_NET_RAW, for AF_XDP CAP_NET_ADMIN and CAP_BPF too (before Linux 5.8
+ * CAP_SYS_ADMIN).
+ */
+export class PacketDevice implements Device {
+  readonly name: string;
+  readonly mac: string;
+  readonly mtu: number;
+  /** The MAC address of the interface when it was opened. */
+  readonly interfaceMac: string;
+  /** How frames are carried. */
+  readonly io: 'af_packet' | 'af_xdp';
+  /** Where AF_XDP takes the frames; null for AF_PACKET. */
+  readonly xdpMode: 'native' | 'generic' | null;
+  /** Whether the driver reads and writes AF_XDP's memory by itself. */
+  readonly zeroCopy: boolean;
+
+  readonly checksumOffload: boolean;
+  readonly segmentation: number;
+  readonly largestFrame: number;
+
+  readonly #native: TapBinding;
+  readonly #handle: TapHandle;
+  #started = false;
+  #closed = false;
+
+  private constructor(native: TapBinding, options: PacketOptions, opened: OpenedPacket | OpenedXdp) {
+    const xdp = 'mode' in opened;
+    this.#native = native;
+    this.#handle = opened.handle;
+    this.name = options.interface;
+    this.interfaceMac = textOfMac(opened.mac);
+    this.mac = options.mac?.toLowerCase() ?? this.interfaceMac;
+    this.mtu = opened.mtu;
+    this.io = xdp ? 'af_xdp' : 'af_packet';
+    this.xdpMode = xdp ? (opened.mode === XDP_NATIVE ? 'native' : 'generic') : null;
+    this.zeroCopy = xdp && opened.zeroCopy === 1;
+    this.checksumOffload = !xdp;
+    this.segmentation = xdp ? 0 : kernelCuts();
+    this.largestFrame = LINK_HEADERS + (xdp ? opened.mtu : LONGEST_PACKET);
+  }
+
+  /**
+   * Attaches to an interface. It stays attached until {@link close}, or until nobody holds the device any more.
+   * @throws DirectorError ERR_INVALID_OPTION; ERR_DEVICE with the failed system call as `cause` (an Error with `code`,
+   *   `syscall` and `device`); ERR_UNSUPPORTED_PLATFORM on other systems than Linux or without the native addon.
+   */
+  static open(options: PacketOptions): PacketDevice {
+    checkKeys(options, KNOWN);
+    const { namespace, io = 'af_packet', mac, promiscuous = false, queue, xdpMode } = options;
+    checkName(options.interface);
+    const namespacePath = namespace === undefined ? '' : pathOfNamespace(namespace);
+    if (io !== 'af_packet' && io !== 'af_xdp') throw invalidOption('io', io, 'af_packet or af_xdp');
+    const macBytes = mac === undefined ? new Uint8Array(0) : bytesOfMac(mac, 'mac');
+    if (typeof promiscuous !== 'boolean') throw invalidOption('promiscuous', promiscuous, 'a boolean');
+    if (queue !== undefined) checkInteger('queue', queue, 0, MOST_QUEUE);
+    const mode = modeOf(xdpMode);
+    if (io === 'af_packet') {
+      if (queue !== undefined) throw invalidOption('queue', queue, 'left out: it is for af_xdp');
+      if (xdpMode !== undefined) throw invalidOption('xdpMode', xdpMode, 'left out: it is for af_xdp');
+    }
+
+    const native = loadBinding();
+    const { interface: name } = options;
+    try {
+      const opened =
+        io === 'af_packet'
+          ? native.openPacket(name, namespacePath, macBytes, promiscuous)
+          : native.openXdp(name, namespacePath, macBytes, promiscuous, queue ?? -1, mode);
+      return new PacketDevice(native, options, opened);
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      const where = namespace === undefined ? name : `${name} in namespace ${namespace}`;
+      throw deviceError(where, `cannot be opened: ${error.message}${hint(error)}`, error);
+    }
+  }
+
+  /** Frames lost on the way in or out, by reason. Counts on after {@link close}. */
+  get drops(): PacketDrops {
+    return this.#native.drops(this.#handle) as PacketDrops;
+  }
+
+  /** @throws DirectorError ERR_DEVICE when the device is in use or closed. */
+  open(wake: () => void, fail: (error: Error) => void): void {
+    if (this.#closed) throw deviceError(this.name, 'is closed');
+    if (this.#started) throw deviceError(this.name, 'is in use');
+    this.#started = true;
+    this.#native.start(this.#handle, (error) => {
+      if (error === undefined) wake();
+      else fail(deviceError(this.name, `has failed: ${error.message}`, error));
+    });
+  }
+
+  receive(batch: FrameBatch): number {
+    if (this.#closed) return 0;
+    try {
+      const { memory, offsets, lengths, partial, segments, count, room } = batch;
+      return this.#native.receive(this.#handle, memory, offsets, lengths, partial, segments, count, room);
+    } catch (error) {
+      throw deviceError(this.name, `cannot receive: ${reasonOf(error)}`, error);
+    }
+  }
+
+  transmit(batch: FrameBatch): number {
+    if (this.#closed) return 0;
+    try {
+      const { memory, offsets, lengths, partial, segments, count } = batch;
+      return this.#native.transmit(this.#handle, memory, offsets, lengths, partial, segments, count);
+    } catch (error) {
+      throw deviceError(this.name, `cannot transmit: ${reasonOf(error)}`, error);
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#native.close(this.#handle);
+  }
+}
+
+function checkName(name: string): void {
+  const fits =
+    typeof name === 'string' && name !== '' && Buffer.byteLength(name) <= NAME_BYTES && !/[/\s\0]/.test(name);
+  if (!fits) throw invalidOption('interface', name, 'the name of an interface');
+}
+
+function modeOf(xdpMode: PacketOptions['xdpMode']): number {
+  if (xdpMode === undefined) return XDP_ANY;
+  if (xdpMode === 'native') return XDP_NATIVE;
+  if (xdpMode === 'generic') return XDP_GENERIC;
+  throw invalidOption('xdpMode', xdpMode, 'native or generic');
+}
+
+/** What the kernel cuts of what is sent: all of TCP's, and UDP's since it has words for them (Linux 6.2). */
+function kernelCuts(): number {
+  const [major, minor] = release().split('.', 2).map(Number);
+  const udp = major > 6 || (major === 6 && minor >= 2) ? CUTS_UDP4 | CUTS_UDP6 : 0;
+  return CUTS_TCP4 | CUTS_TCP6 | CUTS_ECN | udp;
+}
+
+/** What a person can do about the failures that people meet. */
+function hint(error: TapSystemError): string {
+  switch (`${error.syscall} ${error.code}`) {
+    case 'ioctl SIOCGIFINDEX ENODEV':
+      return ' (there is no interface of this name)';
+    case 'ioctl SIOCGIFHWADDR EAFNOSUPPORT':
+      return ' (the interface carries no Ethernet frames)';
+    case 'socket AF_PACKET EPERM':
+    case 'socket AF_XDP EPERM':
+      return ' (this needs CAP_NET_RAW)';
+    case 'socket AF_XDP EAFNOSUPPORT':
+      return ' (the kernel has no AF_XDP)';
+    case 'setsockopt XDP_UMEM_REG ENOBUFS':
+      return ' (ulimit -l is too low for memory that is shared with the kernel)';
+    case 'ioctl ETHTOOL_GCHANNELS EMLINK':
+      return ' (the interface has several queues: say which with `queue`, or make it one with ethtool -L NAME combined 1)';
+    case 'bind AF_XDP EINVAL':
+      return ' (the interface has no such queue)';
+    case 'bind AF_XDP EBUSY':
+      return ' (another AF_XDP socket has this queue)';
+    case 'bind AF_XDP EMSGSIZE':
+      return ' (the MTU is too large for AF_XDP)';
+    case 'bind AF_XDP ENETDOWN':
+      return ' (the interface is down)';
+    case 'bpf BPF_MAP_CREATE EPERM':
+    case 'bpf BPF_PROG_LOAD EPERM':
+    case 'bpf BPF_LINK_CREATE EPERM':
+      return ' (this needs CAP_BPF and CAP_NET_ADMIN)';
+    case 'bpf BPF_LINK_CREATE EBUSY':
+    case 'bpf BPF_LINK_CREATE EEXIST':
+      return ' (the interface has an XDP program already)';
+    case 'bpf BPF_LINK_CREATE EOPNOTSUPP':
+      return ' (the driver runs no XDP programs)';
+    case 'bpf BPF_LINK_CREATE ERANGE':
+      return " (the MTU, the interface's or its peer's, is too large for XDP)";
+    case 'open ENOENT':
+      return ' (there is no such network namespace)';
+    case 'setns EPERM':
+      return ' (entering a network namespace needs CAP_SYS_ADMIN)';
+    case 'setns EINVAL':
+      return ' (the file is not a network namespace)';
+    default:
+      return '';
+  }
+}

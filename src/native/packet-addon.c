@@ -1,0 +1,153 @@
+#include "packet-addon.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "arguments.h"
+#include "device.h"
+#include "packet.h"
+#include "xdp.h"
+
+static int32_t receive_packets(struct device *device, const struct burst *burst, int32_t room, int *end) {
+  return packet_receive(device->port, burst, room, device->drops, end);
+}
+
+static int32_t transmit_packets(struct device *device, const struct burst *burst, int *end) {
+  return packet_transmit(device->port, burst, device->drops, end);
+}
+
+static uint64_t count_missed_packets(struct device *device) {
+  return packet_missed(device->port);
+}
+
+static void release_packet(struct device *device) {
+  packet_close(device->port);
+}
+
+static const struct device_kind PACKET = {
+    .receive = receive_packets,
+    .transmit = transmit_packets,
+    .count_missed = count_missed_packets,
+    .release = release_packet,
+};
+
+static int32_t receive_xdp(struct device *device, const struct burst *burst, int32_t room, int *end) {
+  return xdp_receive(device->port, burst, room, device->drops, end);
+}
+
+static int32_t transmit_xdp(struct device *device, const struct burst *burst, int *end) {
+  return xdp_transmit(device->port, burst, device->drops, end);
+}
+
+static uint64_t count_missed_xdp(struct device *device) {
+  return xdp_missed(device->port);
+}
+
+static void release_xdp(struct device *device) {
+  xdp_close(device->port);
+}
+
+static const struct device_kind XDP = {
+    .receive = receive_xdp,
+    .transmit = transmit_xdp,
+    .count_missed = count_missed_xdp,
+    .release = release_xdp,
+};
+
+/* interface, namespacePath, mac, promiscuous; the path goes into `path`, of PATH_SIZE bytes. */
+#define PATH_SIZE 4096
+static bool get_options(napi_env env, const napi_value *arguments, char *path, struct attachment_options *options) {
+  if (!get_text(env, arguments[0], "interface", options->interface, sizeof options->interface) ||
+      !get_text(env, arguments[1], "namespacePath", path, PATH_SIZE) ||
+      !get_mac(env, arguments[2], "mac", options->mac, &options->has_mac) ||
+      !get_boolean(env, arguments[3], "promiscuous", &options->promiscuous))
+    return false;
+  options->namespace_path = path;
+  return true;
+}
+
+/* { handle, mac, mtu }; NULL with an exception pending. */
+static napi_value describe(napi_env env, napi_value handle, const struct attachment *attachment) {
+  napi_value result;
+  bool ok = handle != NULL && napi_create_object(env, &result) == napi_ok &&
+            napi_set_named_property(env, result, "handle", handle) == napi_ok &&
+            set_bytes(env, result, "mac", attachment->mac, MAC_LENGTH) &&
+            set_number(env, result, "mtu", attachment->mtu);
+  return ok ? result : NULL;
+}
+
+struct packet_opening {
+  const struct attachment_options *options;
+  struct packet_port *port;
+};
+
+static bool open_packet_step(void *argument, struct system_error *error) {
+  const struct packet_opening *opening = argument;
+  return packet_open(opening->options, opening->port, error);
+}
+
+/* openPacket(interface, namespacePath, mac, promiscuous) -> { handle, mac, mtu } */
+static napi_value open_packet(napi_env env, napi_callback_info callback) {
+  napi_value arguments[4];
+  struct attachment_options options = {0};
+  struct system_error error = {ENOMEM, "malloc"};
+  char path[PATH_SIZE];
+  if (!get_arguments(env, callback, 4, arguments) || !get_options(env, arguments, path, &options)) return NULL;
+  struct packet_port *port = malloc(sizeof *port);
+  struct packet_opening opening = {&options, port};
+  if (port != NULL && in_namespace(path, open_packet_step, &opening, &error)) {
+    const struct attachment attachment = port->attachment;
+    napi_value handle = make_device(env, &PACKET, port, attachment.events, options.interface, true);
+    return describe(env, handle, &attachment);
+  }
+  free(port);
+  throw_system_error(env, &error, options.interface);
+  return NULL;
+}
+
+struct xdp_opening {
+  const struct xdp_request *request;
+  struct xdp_port *port;
+};
+
+static bool open_xdp_step(void *argument, struct system_error *error) {
+  const struct xdp_opening *opening = argument;
+  return xdp_open(opening->request, opening->port, error);
+}
+
+/* openXdp(interface, namespacePath, mac, promiscuous, queue, mode) -> { handle, mac, mtu, mode, zeroCopy } */
+static napi_value open_xdp(napi_env env, napi_callback_info callback) {
+  napi_value arguments[6];
+  struct xdp_request request = {0};
+  struct system_error error = {ENOMEM, "malloc"};
+  char path[PATH_SIZE];
+  int32_t queue;
+  int32_t mode;
+  if (!get_arguments(env, callback, 6, arguments) || !get_options(env, arguments, path, &request.attachment) ||
+      !get_integer(env, arguments[4], "queue", -1, INT16_MAX, &queue) ||
+      !get_integer(env, arguments[5], "mode", XDP_ANY, XDP_GENERIC, &mode))
+    return NULL;
+  request.queue = queue;
+  request.mode = (enum xdp_mode)mode;
+  struct xdp_port *port = malloc(sizeof *port);
+  struct xdp_opening opening = {&request, port};
+  if (port != NULL && in_namespace(path, open_xdp_step, &opening, &error)) {
+    const struct xdp_port opened = *port;
+    napi_value handle = make_device(env, &XDP, port, opened.attachment.events, request.attachment.interface, false);
+    napi_value result = describe(env, handle, &opened.attachment);
+    bool ok = result != NULL && set_number(env, result, "mode", opened.program.mode) &&
+              set_number(env, result, "zeroCopy", opened.zero_copy);
+    return ok ? result : NULL;
+  }
+  free(port);
+  throw_system_error(env, &error, request.attachment.interface);
+  return NULL;
+}
+
+void define_packet_functions(napi_env env, napi_value exports) {
+  const napi_property_descriptor functions[] = {
+      {.utf8name = "openPacket", .method = open_packet, .attributes = napi_enumerable},
+      {.utf8name = "openXdp", .method = open_xdp, .attributes = napi_enumerable},
+  };
+  napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
+}
