@@ -23,6 +23,7 @@ const ALONE = [
   'lab/',
   'native/',
   'offload/',
+  'operation/',
   'oracle/',
   'package/',
   'sync/',

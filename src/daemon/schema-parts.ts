@@ -38,9 +38,9 @@ export function object(
   };
 }
 
-/** Any number of the same. */
+/** Any number of the same; none, unless there must be some (`minItems`). */
 export function list(description: string, items: Schema, more: Schema = {}): Schema {
-  return { type: 'array', description, items, default: [], ...more };
+  return { type: 'array', description, items, ...(more.minItems === undefined && { default: [] }), ...more };
 }
 
 /** Largest value of the kernel's signed integers. */

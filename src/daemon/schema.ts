@@ -18,18 +18,21 @@ export const SCHEMA: Schema = {
   additionalProperties: false,
 };
 
-function compile(required: readonly string[]): ValidateFunction {
-  const ajv = new Ajv({ allErrors: true, useDefaults: true, allowUnionTypes: true, strictTypes: false, verbose: true });
-  return ajv.compile({ ...SCHEMA, required });
-}
+let compiled: ValidateFunction | undefined;
 
-let validate: ValidateFunction | undefined;
+/** Checks a content, and fills in the defaults. */
+function validate(value: unknown): readonly ErrorObject[] {
+  const options = { allErrors: true, useDefaults: true, allowUnionTypes: true, strictTypes: false };
+  compiled ??= new Ajv(options).compile(SCHEMA);
+  compiled(value);
+  return compiled.errors ?? [];
+}
 
 /** What a director is before it has a configuration: every section's default. */
 export function emptyConfiguration(): Configuration {
-  const value = {};
-  compile([])(value);
-  return value as Configuration;
+  const value = { devices: [], interfaces: [] };
+  validate(value); // that there must be some is no matter here
+  return value as unknown as Configuration;
 }
 
 /**
@@ -37,10 +40,10 @@ export function emptyConfiguration(): Configuration {
  * @returns the problems there are; with none, `value` has become a {@link Configuration}.
  */
 export function checkSchema(value: unknown): Problem[] {
-  validate ??= compile(SCHEMA.required as string[]);
-  if (validate(value)) return [];
   // A failed `if` says so beside what was wrong.
-  return (validate.errors ?? []).filter(({ keyword }) => keyword !== 'if').map(problemOf);
+  return validate(value)
+    .filter(({ keyword }) => keyword !== 'if')
+    .map(problemOf);
 }
 
 function pathOf(pointer: string): Path {

@@ -57,7 +57,8 @@ export function tryOut(configuration: Configuration): Problem[] {
 
 /** The option that an error names, as a path: `tunnel.port`, `interfaces[0].addresses[1]`. */
 function optionPath(option: string | undefined): Path {
-  const steps = option?.match(/[^.[\]]+/g) ?? [];
+  // Of a server, directors say `destination.address`.
+  const steps = option?.replace(/^destination\./, '').match(/[^.[\]]+/g) ?? [];
   return steps.map((step) => (/^\d+$/.test(step) ? Number(step) : step));
 }
 
