@@ -30,6 +30,7 @@ export function serviceEntry(service: Service): ServiceEntry {
 }
 
 export function destinationEntry(destination: Destination): DestinationEntry {
+  destination.refresh();
   const { family, address, port, method, weight, upperThreshold, lowerThreshold, overloaded } = destination;
   const { activeConns, inactConns, persistConns, tunnelType, tunnelPort, tunnelFlags } = destination;
   return {

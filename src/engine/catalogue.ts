@@ -69,6 +69,7 @@ export class Catalogue {
     const { address, text, port } = nameUnder(service, destination, settings.method);
     this.#checkFamily(service, address, text, settings.method);
     const edited = registry.destination(service, address, port, text);
+    edited.refresh();
     const { overloaded } = edited;
     registry.editDestination(edited, settings);
     if (edited.overloaded !== overloaded) tellings.overloadChanged(edited);

@@ -13,9 +13,8 @@ export const TUNNEL_NOCSUM = 0;
 export const TUNNEL_CSUM = 1;
 export const TUNNEL_REMCSUM = 2;
 
-/** Behind the counts of conntrack/counts.ts: whether the server is overloaded. */
+/** Behind the counts of conntrack/counts.ts in shared memory: whether the server is overloaded. */
 const OVERLOADED = 3;
-const COUNTS = 4;
 
 /**
  * A real server of one service. Schedulers read it; the director owns and changes it. All counts are of connections: of
@@ -53,10 +52,23 @@ export class Destination {
   references = 0;
   readonly stats: Stats = new Stats();
 
-  /** What this thread has counted, and where the totals are: here too, or in memory that threads share. */
-  readonly #own = new Int32Array(COUNTS);
-  #totals: Int32Array = this.#own;
+  /**
+   * Connections in a state that counts as active (SYN_RECV, ESTABLISHED, ...). Where several threads count, this and what
+   * follows is as it was when it was last looked at ({@link refresh}).
+   */
+  activeConns = 0;
+  /** All other connections. */
+  inactConns = 0;
+  /** Persistence templates. */
+  persistConns = 0;
+  /** At its upper threshold: gets no new connections until it falls below the lower one. */
+  overloaded = false;
+
+  /** The totals of all threads, from an index on; null when there is one thread alone. */
+  #shared: Int32Array | null = null;
   #at = 0;
+  /** What of the totals is this thread's. */
+  readonly #own = new Int32Array(OVERLOADED);
 
   constructor(id: number, service: Service, family: Family, words: Words, address: string, port: number) {
     this.id = id;
@@ -67,71 +79,58 @@ export class Destination {
     this.port = port;
   }
 
-  /** Connections in a state that counts as active (SYN_RECV, ESTABLISHED, ...). */
-  get activeConns(): number {
-    return this.#totals[this.#at + ACTIVE_CONNS];
-  }
-
-  set activeConns(count: number) {
-    this.count(ACTIVE_CONNS, count - this.activeConns);
-  }
-
-  /** All other connections. */
-  get inactConns(): number {
-    return this.#totals[this.#at + INACTIVE_CONNS];
-  }
-
-  set inactConns(count: number) {
-    this.count(INACTIVE_CONNS, count - this.inactConns);
-  }
-
-  /** Persistence templates. */
-  get persistConns(): number {
-    return this.#totals[this.#at + PERSISTENT_CONNS];
-  }
-
-  set persistConns(count: number) {
-    this.count(PERSISTENT_CONNS, count - this.persistConns);
-  }
-
-  /** At its upper threshold: gets no new connections until it falls below the lower one. */
-  get overloaded(): boolean {
-    return this.#totals[this.#at + OVERLOADED] !== 0;
-  }
-
-  set overloaded(overloaded: boolean) {
-    this.setOverloaded(overloaded);
+  /** Changes one of the counts. */
+  count(which: number, change: number): void {
+    if (this.#shared === null) {
+      if (which === ACTIVE_CONNS) this.activeConns += change;
+      else if (which === INACTIVE_CONNS) this.inactConns += change;
+      else this.persistConns += change;
+      return;
+    }
+    this.#own[which] += change;
+    Atomics.add(this.#shared, this.#at + which, change);
+    this.refresh();
   }
 
   /** Sets {@link overloaded}; returns whether that was a change, which of several threads one alone is told. */
   setOverloaded(overloaded: boolean): boolean {
+    const shared = this.#shared;
     const value = overloaded ? 1 : 0;
-    return Atomics.exchange(this.#totals, this.#at + OVERLOADED, value) !== value;
+    const changed =
+      shared === null
+        ? this.overloaded !== overloaded
+        : Atomics.exchange(shared, this.#at + OVERLOADED, value) !== value;
+    this.overloaded = overloaded;
+    return changed;
   }
 
-  /** Changes one of the counts. */
-  count(which: number, change: number): void {
-    this.#own[which] += change;
-    if (this.#totals !== this.#own) Atomics.add(this.#totals, this.#at + which, change);
+  /** Looks at what all threads have counted. */
+  refresh(): void {
+    const shared = this.#shared;
+    if (shared === null) return;
+    this.activeConns = shared[this.#at + ACTIVE_CONNS];
+    this.inactConns = shared[this.#at + INACTIVE_CONNS];
+    this.persistConns = shared[this.#at + PERSISTENT_CONNS];
+    this.overloaded = shared[this.#at + OVERLOADED] !== 0;
   }
 
-  /** Counts in shared memory from now on, at this place. */
+  /** Counts together with other threads from now on, in shared memory, with what it has counted alone. */
   share(totals: Int32Array, at: number): void {
+    this.#own.set([this.activeConns, this.inactConns, this.persistConns]);
     for (let which = 0; which < OVERLOADED; which++) Atomics.add(totals, at + which, this.#own[which]);
-    if (this.#own[OVERLOADED] !== 0) Atomics.store(totals, at + OVERLOADED, 1);
-    this.#totals = totals;
+    if (this.overloaded) Atomics.store(totals, at + OVERLOADED, 1);
+    this.#shared = totals;
     this.#at = at;
+    this.refresh();
   }
 
-  /** Counts for itself again; returns the place that it leaves, or 0. */
+  /** Counts alone again, taking off the totals what is its own; returns the place that it leaves. */
   unshare(): number {
-    const at = this.#at;
-    if (this.#totals === this.#own) return 0;
-    for (let which = 0; which < OVERLOADED; which++) Atomics.sub(this.#totals, at + which, this.#own[which]);
-    this.#own[OVERLOADED] = Atomics.load(this.#totals, at + OVERLOADED);
-    this.#totals = this.#own;
-    this.#at = 0;
-    return at;
+    this.refresh();
+    for (let which = 0; which < OVERLOADED; which++) Atomics.sub(this.#shared!, this.#at + which, this.#own[which]);
+    [this.activeConns, this.inactConns, this.persistConns] = this.#own as unknown as [number, number, number];
+    this.#shared = null;
+    return this.#at;
   }
 }
 

@@ -61,6 +61,12 @@ export class Registry {
     this.#counts = counts;
   }
 
+  /** Looks at what other threads have counted of a service's servers, before one is chosen. */
+  refresh(service: Service): void {
+    if (this.#counts === null) return;
+    for (const destination of service.destinations) destination.refresh();
+  }
+
   /** All services: by address in hash order, then by firewall mark; within a bucket the newest first. */
   *services(): Generator<Service> {
     for (const bucket of this.#buckets) yield* bucket;
@@ -343,7 +349,7 @@ export class Registry {
 
   #update(destination: Destination, settings: DestinationSettings, adding: boolean): void {
     if (settings.upperThreshold === 0 || settings.upperThreshold > destination.upperThreshold) {
-      destination.overloaded = false;
+      destination.setOverloaded(false);
     }
     destination.method = settings.method;
     destination.weight = settings.weight;
@@ -365,7 +371,7 @@ export class Registry {
 
   #trashDestination(service: Service, destination: Destination): void {
     destination.available = false;
-    this.#counts?.give(destination.unshare());
+    if (this.#counts !== null) this.#counts.give(destination.unshare());
     this.#trash.push({ destination, service, idleSinceMs: -1 });
   }
 

@@ -110,6 +110,7 @@ export class Scheduling implements EnginePacket {
   }
 
   #pick(dp: Datapath, service: Service): Destination | null {
+    dp.registry.refresh(service);
     const destination = service.scheduler?.schedule(this) ?? null;
     // A scheduler of the user's may remember a server that was removed: its number may be another's by now.
     if (destination?.available === true) return destination;
