@@ -11,8 +11,8 @@ import type {
 } from '../services/config.ts';
 import type { MarkRule } from '../services/marks.ts';
 
-/** A TAP of the kernel's. */
-export interface DeviceConfiguration extends Omit<TapOptions, 'offload' | 'queues'> {
+/** A TAP of the kernel's. It has as many queues as the director has threads. */
+export interface DeviceConfiguration extends Omit<TapOptions, 'queues'> {
   readonly type: 'tap';
   readonly name: string;
 }
@@ -32,6 +32,8 @@ export interface DirectorConfiguration {
   readonly claimVips: boolean;
   readonly maxConnections: number;
   readonly icmpErrorsPerSecond: number;
+  readonly threads: number;
+  readonly spin: boolean;
 }
 
 /** A real server of a service. */

@@ -163,9 +163,11 @@ function makeRunning(director: Director, logger: Logger, account: Account | null
 function openDirector(loaded: Loaded, logger: Logger): Director {
   const devices = new Map<string, TapDevice>();
   const { configuration } = loaded;
+  const { threads } = configuration.director;
   try {
     configuration.devices.forEach(({ type: _, ...options }, i) => {
-      const device = complainOf(loaded, { path: ['devices', i] }, () => TapDevice.open(options));
+      const open = () => TapDevice.open({ ...options, ...(threads > 1 && { queues: threads }) });
+      const device = complainOf(loaded, { path: ['devices', i] }, open);
       devices.set(options.name, device);
       logger.info({ device: device.name, mac: device.mac, mtu: device.mtu }, 'device open');
     });

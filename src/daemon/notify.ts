@@ -1,6 +1,9 @@
 /** What a service manager is told (systemd: sd_notify(3)), and how often it wants to hear that we live. */
 import { loadBinding } from '../native/binding.ts';
 
+/** Longest word on how the director is, in UTF-16 units: a message has less than 1024 bytes. */
+const MAX_STATUS = 300;
+
 /** Tells the service manager, where there is one. That it does not listen is no reason to stop. */
 export function notify(message: string, environment: NodeJS.ProcessEnv = process.env): void {
   const path = environment.NOTIFY_SOCKET;
@@ -14,7 +17,7 @@ export function notify(message: string, environment: NodeJS.ProcessEnv = process
 
 /** That the director is ready, with a word on how it is. */
 export function notifyReady(status: string): void {
-  notify(`READY=1\nSTATUS=${status}`);
+  notify(`READY=1\nSTATUS=${status.replaceAll('\n', ' ').slice(0, MAX_STATUS)}`);
 }
 
 /** That a reload has begun; {@link notifyReady} ends it. */

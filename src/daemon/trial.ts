@@ -37,7 +37,7 @@ export function tryOut(configuration: Configuration): Problem[] {
     if (device !== undefined) devices.set(name, device);
   });
   if (problems.length > 0) return problems;
-  const small = { maxConnections: 1 };
+  const small = { maxConnections: Math.max(1, configuration.director.threads), spin: false };
   const director = attempt([], () => buildDirector(configuration, (name) => devices.get(name)!, small));
   if (director === undefined) return problems;
   const running: Running = {

@@ -180,6 +180,13 @@ test('what is no YAML, or too much of it, is refused', (t) => {
   t.is(missing?.message, 'tapvs.yaml: cannot be read: ENOENT');
 });
 
+test('what does not go with several threads is refused', (t) => {
+  t.deepEqual(complaints(t, `${BASE}\ndirector: { threads: 2 }\nsync:\n  - { role: master }\n`), [
+    "tapvs.yaml:9:7: sync[0].role: 'master' is not possible in several threads: connections are told of by one",
+  ]);
+  t.is(load(t, `${BASE}\ndirector: { threads: 2 }\nservices: [{ fwmark: 1 }]\n`).director.threads, 2);
+});
+
 test('users must exist', (t) => {
   t.deepEqual(
     complaints(t, `${BASE}\nprivileges: { user: nobody-of-that-name }\ncontrol: { user: nobody, group: x-y-z }`),

@@ -78,6 +78,34 @@ testWithTaps('the program on a TAP answers ping, and refuses what it has no serv
   t.regex(output, / out +\S+ > \S+ IPv4 192\.0\.2\.1 > 192\.0\.2\.2 .*echo reply/);
 });
 
+testWithTaps('the file of the daemon runs, its commands too, and the unit asks for what there is', (t) => {
+  const section = README.split(/^## /m).find((text) => text.startsWith('As a daemon\n')) ?? '';
+  const [, file = ''] = /^```yaml\n(.*?)^```$/ms.exec(section) ?? [];
+  const folder = folderWithPackage(t);
+  writeFileSync(join(folder, 'tapvs.yaml'), `${file}control: { socket: ${join(folder, 'control.sock')} }\n`);
+  const cli = join(COMPILED, 'src', 'cli');
+  const script = `
+    "$0" "$1/tapvs.js" run --config tapvs.yaml > out & director=$!
+    until grep -q 'director runs' out; do kill -0 $director || exit 1; sleep 0.1; done
+    "$0" "$1/ipvsadm.js" -Sn
+    kill $director; wait $director; echo "ended: $?"`;
+  const output = execFileSync('unshare', ['--net', 'sh', '-c', script, process.execPath, cli], {
+    cwd: folder,
+    encoding: 'utf8',
+    timeout: 60_000,
+    env: { ...process.env, TAPVS_SOCKET: join(folder, 'control.sock') },
+  });
+  t.deepEqual(output.trim().split('\n'), [
+    '-A -t 192.0.2.100:80 -s wrr',
+    '-a -t 192.0.2.100:80 -r 192.0.2.11:80 -g -w 2',
+    '-a -t 192.0.2.100:80 -r 192.0.2.12:80 -g -w 1',
+    'ended: 0',
+  ]);
+  const unit = readFileSync(join(ROOT, 'examples', 'systemd', 'tapvs.service'), 'utf8');
+  const commands = Array.from(unit.matchAll(/^ExecStart(?:Pre)?=\S+ (\w+) --config /gm), ([, command]) => command);
+  t.deepEqual(commands, ['check', 'run']);
+});
+
 test('every verdict is explained', (t) => {
   const [, table = ''] = /<!-- verdicts -->\n(.*?)<!-- \/verdicts -->/s.exec(README) ?? [];
   const rows = Object.entries(VERDICT_TEXTS).map(([name, text]) => `| ${name} | ${text} |`);

@@ -12,6 +12,14 @@ const tap = object(
     kernelMac: text("The MAC address of the kernel's interface. Default: what the kernel gave it."),
     mtu: integer('Largest IP packet in bytes. Default: what the kernel has.', 68, 65521),
     up: flag("Whether to bring the kernel's interface up.", { default: true }),
+    offload: flag('Whether checksums and segmentation are left to the other end, both ways.', { default: false }),
+    io: oneOf(
+      'How frames are written: all of a burst by one system call, or one by one.',
+      ['auto', 'io_uring', 'burst'],
+      {
+        default: 'auto',
+      },
+    ),
     existing: flag(
       'true: attach to an interface that is there (`ip tuntap add`), which stays. false: fail if it is there. Default: ' +
         'attach to it, or make one that goes with the process.',

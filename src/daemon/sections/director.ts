@@ -17,6 +17,16 @@ export const director: Section<'director'> = {
         default: 2 ** 18,
       }),
       icmpErrorsPerSecond: integer('ICMP errors that may be sent per second.', 0, 1_000_000_000, { default: 1000 }),
+      threads: integer(
+        'In how many worker threads it works, each with a queue of every device. 0: in the one that reads this file and ' +
+          'answers on the control socket.',
+        0,
+        16,
+        { default: 0 },
+      ),
+      spin: flag('Whether it looks for frames without ever sleeping: a processor for each thread, for shorter waits.', {
+        default: false,
+      }),
     },
     [],
     { default: {} },
