@@ -1,6 +1,7 @@
 /** The content of a configuration file: checked, and with every default filled in. */
 import type { Level } from 'pino';
 import type { NeighbourOptions, RouteOptions } from '../configuration.ts';
+import type { PacketOptions } from '../devices/packet.ts';
 import type { TapOptions } from '../devices/tap.ts';
 import type {
   DaemonOptions,
@@ -12,10 +13,19 @@ import type {
 import type { MarkRule } from '../services/marks.ts';
 
 /** A TAP of the kernel's. It has as many queues as the director has threads. */
-export interface DeviceConfiguration extends Omit<TapOptions, 'queues'> {
+export interface TapConfiguration extends Omit<TapOptions, 'queues'> {
   readonly type: 'tap';
   readonly name: string;
 }
+
+/** An existing interface of the machine's, by its name. */
+export interface PacketConfiguration extends Omit<PacketOptions, 'interface'> {
+  readonly type: 'packet';
+  readonly name: string;
+}
+
+/** A device. */
+export type DeviceConfiguration = TapConfiguration | PacketConfiguration;
 
 /** An interface of the director's. */
 export interface InterfaceConfiguration {

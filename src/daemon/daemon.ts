@@ -2,12 +2,13 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
-import { TapDevice } from '../devices/tap.ts';
+import type { Device } from '../devices/device.ts';
 import type { Director } from '../director.ts';
 import { DirectorError } from '../errors.ts';
 import { type Account, become, findAccount } from './accounts.ts';
 import { buildDirector } from './build.ts';
 import type { Configuration } from './configuration.ts';
+import { openDevice } from './devices.ts';
 import { activeConnections, drain } from './drain.ts';
 import { ConfigurationError, type Loaded, loadConfiguration } from './file.ts';
 import { keepWatchdog, notifyReady, notifyReloading, notifyStopping } from './notify.ts';
@@ -161,14 +162,13 @@ function makeRunning(director: Director, logger: Logger, account: Account | null
 }
 
 function openDirector(loaded: Loaded, logger: Logger): Director {
-  const devices = new Map<string, TapDevice>();
+  const devices = new Map<string, Device>();
   const { configuration } = loaded;
   const { threads } = configuration.director;
   try {
-    configuration.devices.forEach(({ type: _, ...options }, i) => {
-      const open = () => TapDevice.open({ ...options, ...(threads > 1 && { queues: threads }) });
-      const device = complainOf(loaded, { path: ['devices', i] }, open);
-      devices.set(options.name, device);
+    configuration.devices.forEach((one, i) => {
+      const device = complainOf(loaded, { path: ['devices', i] }, () => openDevice(one, threads));
+      devices.set(one.name, device);
       logger.info({ device: device.name, mac: device.mac, mtu: device.mtu }, 'device open');
     });
     return complainOf(loaded, { path: [] }, () => buildDirector(configuration, (name) => devices.get(name)!));

@@ -37,6 +37,10 @@ export function reference(): string {
 function describe(schema: Schema): string {
   if (schema.type !== 'array') return `${schema.description}\n\n${table(schema)}`;
   const items = schema.items as Schema;
+  if (Array.isArray(items.oneOf)) {
+    const kinds = items.oneOf.map((kind: Schema) => `${kind.description}\n\n${table(kind)}`);
+    return `${schema.description} A list, of these kinds.\n\n${kinds.join('\n')}`;
+  }
   return `${schema.description} A list. ${items.description}\n\n${table(items)}`;
 }
 

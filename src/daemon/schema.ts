@@ -22,7 +22,13 @@ let compiled: ValidateFunction | undefined;
 
 /** Checks a content, and fills in the defaults. */
 function validate(value: unknown): readonly ErrorObject[] {
-  const options = { allErrors: true, useDefaults: true, allowUnionTypes: true, strictTypes: false };
+  const options = {
+    discriminator: true,
+    allErrors: true,
+    useDefaults: true,
+    allowUnionTypes: true,
+    strictTypes: false,
+  };
   compiled ??= new Ajv(options).compile(SCHEMA);
   compiled(value);
   return compiled.errors ?? [];
@@ -56,6 +62,8 @@ function problemOf({ keyword, instancePath, params, message = '' }: ErrorObject)
   switch (keyword) {
     case 'additionalProperties':
       return { path: [...path, params.additionalProperty], message: 'is no option here' };
+    case 'discriminator':
+      return { path: [...path, params.tag], message: 'is of no kind that there is' };
     case 'false schema':
       return { path, message: 'must not be given here' };
     case 'enum':

@@ -31,7 +31,9 @@ export function tryOut(configuration: Configuration): Problem[] {
   if (owner !== undefined) attempt([], () => findAccount('control', owner, ownerGroup));
 
   const devices = new Map<string, Device>();
-  configuration.devices.forEach(({ name, mac, mtu }, i) => {
+  configuration.devices.forEach((one, i) => {
+    const { name, mac } = one;
+    const mtu = one.type === 'tap' ? one.mtu : undefined;
     const options = { name, ...(mac !== undefined && { mac }), ...(mtu !== undefined && { mtu }) };
     const device = attempt(['devices', i], () => new MemoryDevice(options));
     if (device !== undefined) devices.set(name, device);

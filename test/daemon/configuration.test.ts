@@ -46,7 +46,9 @@ test('everything that an editor may complete is described', (t) => {
       if (property === false) continue;
       t.is(typeof (property as { description?: unknown }).description, 'string', `${path}.${name}`);
       walk(property, `${path}.${name}`);
-      if ('items' in (property as object)) walk((property as { items: never }).items, `${path}.${name}[]`);
+      const { items } = property as { items?: Record<string, unknown> };
+      const kinds = (items?.oneOf ?? []) as Record<string, unknown>[];
+      for (const each of [items ?? {}, ...kinds]) walk(each, `${path}.${name}[]`);
     }
   };
   walk(SCHEMA as Record<string, unknown>, '');
@@ -64,6 +66,30 @@ test('a short file gets every default', (t) => {
   });
   t.deepEqual(Object.keys(configuration.tunables), sysctlNames());
   t.deepEqual({ ...configuration, devices: [], interfaces: [] }, emptyConfiguration());
+});
+
+test('each kind of device has its own options', (t) => {
+  const { devices } = load(
+    t,
+    `
+devices: [{ type: tap, name: wire0, offload: true }, { type: packet, name: eth1, io: af_xdp }]
+interfaces: [{ device: wire0 }, { device: eth1 }]
+`,
+  );
+  t.deepEqual(devices, [
+    { type: 'tap', name: 'wire0', up: true, offload: true, io: 'auto' },
+    { type: 'packet', name: 'eth1', io: 'af_xdp', promiscuous: false },
+  ]);
+  t.deepEqual(
+    complaints(
+      t,
+      'devices: [{ type: packet, name: a, mtu: 9000 }, { type: wifi, name: b }]\ninterfaces: [{ device: a }]',
+    ),
+    [
+      'tapvs.yaml:1:36: devices[0].mtu: is no option here',
+      'tapvs.yaml:1:51: devices[1].type: is of no kind that there is',
+    ],
+  );
 });
 
 test('JSON is read like YAML', (t) => {

@@ -239,3 +239,30 @@ testWithTaps('a director whose device dies ends, so that somebody starts it agai
   t.is(director.ended, 1);
   t.regex(director.out, /"level":"fatal".*"device":"wire0".*"msg":"a device has failed"/);
 });
+
+testWithTaps('a director works on an existing interface, and in a thread of its own', async (t) => {
+  const namespace = new Namespace(t);
+  const site = new Site(t);
+  namespace.ip('link', 'add', 'host0', 'type', 'veth', 'peer', 'name', 'card0');
+  for (const name of ['host0', 'card0']) namespace.ip('link', 'set', name, 'up');
+  namespace.ip('address', 'add', '192.0.2.2/24', 'dev', 'host0');
+  const device = { type: 'packet', name: 'card0', namespace: namespace.name, mac: '02:00:00:00:00:01' };
+  const interfaces = [{ device: 'card0', addresses: ['192.0.2.1/24'] }];
+  site.write(configuration(namespace, { devices: [device], interfaces, privileges: { user: 'nobody' } }));
+  const director = await site.start(t);
+  t.regex(await namespace.runAside('ping', '-c', '1', '-W', '5', '192.0.2.1'), /1 received/);
+  t.is(await director.end(), 0);
+  t.deepEqual(namespace.links().sort(), ['card0', 'host0']);
+
+  site.write(configuration(namespace, { director: { threads: 2 }, privileges: { user: 'nobody' } }));
+  const threaded = await site.start(t);
+  namespace.ip('address', 'flush', 'dev', 'host0');
+  namespace.ip('address', 'add', '192.0.2.2/24', 'dev', 'wire0');
+  t.regex(await namespace.runAside('ping', '-c', '1', '-W', '5', '192.0.2.1'), /1 received/);
+  t.is((await listing(site)).length, 3);
+  site.write(configuration(namespace, { director: { threads: 2 }, privileges: { user: 'nobody' }, services: [] }));
+  threaded.signal('SIGHUP');
+  await threaded.printed(/"changes":1,"msg":"configuration reloaded"/);
+  t.deepEqual(await listing(site), ['']);
+  t.is(await threaded.end(), 0);
+});
