@@ -52,6 +52,7 @@ import type { FirewallMarks } from './services/marks.ts';
 import type { Registry } from './services/registry.ts';
 import { LEAVE, NOT_OURS, SCHEDULED, Scheduling } from './services/schedule.ts';
 import { Stats } from './services/stats.ts';
+import { LONG_WAY, Shortcut } from './shortcut.ts';
 import type { SyncMaster } from './sync/master.ts';
 import type { SysctlValues } from './sysctl.ts';
 import { V, VERDICT_NAMES } from './verdicts.ts';
@@ -115,6 +116,7 @@ export class Pipeline implements Datapath {
   isBackup = false;
 
   readonly #scheduling = new Scheduling();
+  readonly #shortcut: Shortcut;
   readonly #incoming: FrameBatch & { lengths: Int32Array };
   /** The frame at hand, for the user's handler. */
   #frame = 0;
@@ -134,6 +136,7 @@ export class Pipeline implements Datapath {
     this.listener = parts.listener;
     const { pool } = parts.wire;
     this.view = pool.view;
+    this.#shortcut = new Shortcut(this);
     this.#incoming = {
       memory: pool.memory,
       offsets: pool.receiveOffsets,
@@ -159,12 +162,23 @@ export class Pipeline implements Datapath {
     const { checksumOffload } = port;
     const frames = port.device.receive(this.#incoming as FrameBatch);
     this.received += frames;
+    const untagged = interfaceOf(interfaces, 0);
+    let requests = this.#mayShortenRequests();
+    let replies = this.#mayShortenReplies();
     for (let i = 0; i < frames; i++) {
       this.#frame = offsets[i];
       this.#frameLength = lengths[i];
       let verdict = V.FAILED;
       try {
         const isWhole = !checksumOffload || (partial[i] | segments[i]) === 0;
+        if (isWhole && untagged !== null) {
+          verdict = this.#shortcut.take(untagged, offsets[i], lengths[i], requests, replies);
+          if (verdict !== LONG_WAY) {
+            this.verdicts[verdict]++;
+            continue;
+          }
+        }
+        verdict = V.FAILED;
         verdict =
           isWhole || unfinished.accept(offsets[i], lengths[i], partial[i], segments[i])
             ? this.#ethernet(interfaces, offsets[i], lengths[i])
@@ -175,6 +189,9 @@ export class Pipeline implements Datapath {
       }
       this.verdicts[verdict]++;
       if (unfinished.start !== 0) unfinished.clear();
+      // The user may have been called, and have changed anything.
+      requests = this.#mayShortenRequests();
+      replies = this.#mayShortenReplies();
     }
     // The slots of what is queued are filled anew by the next burst.
     if (frames > 0) this.wire.flush();
@@ -192,6 +209,17 @@ export class Pipeline implements Datapath {
     this.#ethernet(interfaces, frame, length);
     this.host.isSilent = false;
     this.wire.flush();
+  }
+
+  /** Whether nothing is set up that has to see packets from clients beside what the short way does. */
+  #mayShortenRequests(): boolean {
+    const { sysctl } = this;
+    return this.registry.isActive(4) && sysctl.nat_icmp_send === 0 && this.syncMaster === null && !this.#standsBy();
+  }
+
+  /** The same of packets from NAT servers. */
+  #mayShortenReplies(): boolean {
+    return this.registry.isActive(4) && this.forwarding && !this.marks.takesAny;
   }
 
   #ethernet(interfaces: readonly Interface[], frame: number, length: number): number {

@@ -344,6 +344,21 @@ export class Connections {
     }
   }
 
+  /**
+   * What a packet of a TCP or UDP connection sets the timer to, if it changes nothing else of the connection; else -1.
+   * Then {@link track} is to be called.
+   */
+  timeoutIfUnchanged(row: number, direction: number, tcpFlags: number): number {
+    const { rows } = this.table;
+    const meta = rows[row + META];
+    if (((meta >>> 16) & 0xff) === PROTO_UDP) return this.#timeouts.udp[UDP_NORMAL];
+    const noReplies = (rows[row + FLAGS] & NOOUTPUT) !== 0;
+    if (noReplies && direction !== INPUT) return -1;
+    const state = meta >>> 24;
+    const next = nextTcpState(this.tcpTable, noReplies ? INPUT_ONLY : direction, state, tcpFlags);
+    return next === state ? this.#timeouts.tcp[next] : -1;
+  }
+
   #trackTcp(row: number, direction: number, tcpFlags: number): void {
     const state = this.table.rows[row + META] >>> 24;
     const next = nextTcpState(this.tcpTable, this.#seenFrom(row, direction), state, tcpFlags);

@@ -6,9 +6,16 @@
  * connection of a bucket is found first.
  */
 import { sameAddress, type Words } from '../address.ts';
-import { MASQ } from './forward-method.ts';
-import { CADDR, ENGINE, FLAGS, FWD_MASK, HASHED, META, NEXT, NO_CPORT, PORTS, strideOf, TEMPLATE } from './layout.ts';
+import * as method from './forward-method.ts';
+import * as layout from './layout.ts';
 import type { SharedLimit } from './shared-limit.ts';
+
+// Numbers of other modules are read from there at every use; those of this one become part of the machine code.
+const { MASQ } = method;
+const { CADDR, ENGINE, FLAGS, FWD_MASK, HASHED, META, NEXT, NO_CPORT, PORTS, strideOf, TEMPLATE } = layout;
+/** The virtual and the server's address in a row of IPv4. */
+const VADDR4 = CADDR + 1;
+const DADDR4 = CADDR + 2;
 
 export class ConnectionTable {
   /** Words of an address: 1 for IPv4, 4 for IPv6. */
@@ -140,6 +147,58 @@ export class ConnectionTable {
           (flags & TEMPLATE) === 0 &&
           sameAddress(width, rows, row + CADDR, words, clientAt) &&
           sameAddress(width, rows, row + (masq ? this.daddr : this.vaddr), words, serverAt)
+        ) {
+          return row;
+        }
+      }
+      row = rows[row + NEXT];
+    }
+    return 0;
+  }
+
+  #bucket4(protocol: number, client: number, port: number): number {
+    let h = Math.imul(this.#seed ^ client, 0x9e3779b1);
+    h ^= h >>> 15;
+    h = Math.imul(h ^ ((protocol << 16) | port), 0x85ebca6b);
+    h ^= h >>> 13;
+    h = Math.imul(h, 0xc2b2ae35);
+    return (h ^ (h >>> 16)) & this.#mask;
+  }
+
+  /** As {@link lookupIn} with the client's port, for addresses of one word and ports as they stand in a packet. */
+  findRequest4(protocol: number, client: number, virtual: number, ports: number): number {
+    const { rows } = this;
+    let row = this.#heads[this.#bucket4(protocol, client, ports >>> 16)];
+    while (row !== 0) {
+      if (
+        rows[row + PORTS] === ports &&
+        rows[row + CADDR] === client &&
+        rows[row + VADDR4] === virtual &&
+        ((rows[row + META] >>> 16) & 0xff) === protocol &&
+        (ports >>> 16 === 0) === ((rows[row + FLAGS] & NO_CPORT) !== 0)
+      ) {
+        return row;
+      }
+      row = rows[row + NEXT];
+    }
+    return 0;
+  }
+
+  /** As {@link lookupOut}, for addresses of one word. */
+  findReply4(protocol: number, client: number, clientPort: number, server: number, serverPort: number): number {
+    const { rows } = this;
+    let row = this.#heads[this.#bucket4(protocol, client, clientPort)];
+    while (row !== 0) {
+      const ports = rows[row + PORTS];
+      if (rows[row + CADDR] === client && ports >>> 16 === clientPort) {
+        const meta = rows[row + META];
+        const flags = rows[row + FLAGS];
+        const masq = (flags & FWD_MASK) === MASQ;
+        if (
+          ((meta >>> 16) & 0xff) === protocol &&
+          ((masq ? meta : ports) & 0xffff) === serverPort &&
+          rows[row + (masq ? DADDR4 : VADDR4)] === server &&
+          (flags & TEMPLATE) === 0
         ) {
           return row;
         }

@@ -30,6 +30,16 @@ export class AddressMap<T> {
     }
   }
 
+  /** The same for an address of one word, in a map of such: {@link get} without a loop. */
+  get4(word: number): T | null {
+    const values = this.#values;
+    const mask = values.length - 1;
+    for (let i = (Math.imul(word, 0x9e3779b1) >>> 16) & mask; ; i = (i + 1) & mask) {
+      const value = values[i];
+      if (value === null || this.#keys[i] === word) return value;
+    }
+  }
+
   set(words: Words, at: number, value: T): void {
     const width = this.#width;
     if (this.#size * 2 >= this.#values.length) this.#rebuild(this.#values.length * 2, null);

@@ -109,6 +109,16 @@ export class Host {
     return this.#own(family).get(words, at) !== null;
   }
 
+  /** The same for an IPv4 address by itself. */
+  isOwn4(word: number): boolean {
+    return this.#own4.get4(word) !== null;
+  }
+
+  /** Whether the IPv4 address is the broadcast address of a network the director is on, or of all. */
+  isBroadcastWord4(word: number): boolean {
+    return word === -1 || this.#broadcast4.get4(word) !== null;
+  }
+
   /** Whether the IPv4 address at `words[at]` is the broadcast address of a network the director is on, or of all. */
   isBroadcast4(words: Words, at: number): boolean {
     return words[at] === -1 || this.#broadcast4.get(words, at) !== null;

@@ -29,7 +29,7 @@ const FIRST_PORT = 32768;
 const PORTS = 28232;
 
 /** TOS of the outer header: the inner one, but that congestion marks only say that congestion can be told (RFC 3168 9.1). */
-function outerTos(tos: number): number {
+export function outerTos(tos: number): number {
   return (tos & 3) === 3 ? (tos & ~3) | 2 : tos;
 }
 

@@ -26,6 +26,16 @@ export function fold(sum: number): number {
   return sum;
 }
 
+/** The sum of a word's two halves. */
+export function halves(word: number): number {
+  return (word >>> 16) + (word & 0xffff);
+}
+
+/** As {@link fold}, for a sum of a few words: without doubles. */
+export function foldShort(sum: number): number {
+  return halves(halves(sum));
+}
+
 /** The checksum field's value for a sum: folded and complemented. */
 export function finish(sum: number): number {
   return ~fold(sum) & 0xffff;

@@ -63,7 +63,7 @@ export interface Marks {
 export class FirewallMarks implements Marks {
   readonly #rules: Rule[] = [];
   /** Whether any rule is `local`: only then are packets for others worth a look. */
-  #takesAny = false;
+  takesAny = false;
 
   add(rule: MarkRule): void {
     optionsOf('rule', rule, RULE_OPTIONS);
@@ -85,18 +85,18 @@ export class FirewallMarks implements Marks {
       mark: integer('mark', rule.mark, 0, 2 ** 32 - 1, 0) | 0,
       local,
     });
-    this.#takesAny ||= local;
+    this.takesAny ||= local;
   }
 
   clear(): void {
     this.#rules.length = 0;
-    this.#takesAny = false;
+    this.takesAny = false;
   }
 
   /** Takes over the rules of another. */
   mimic(other: FirewallMarks): void {
     this.#rules.splice(0, this.#rules.length, ...other.#rules);
-    this.#takesAny = other.#takesAny;
+    this.takesAny = other.takesAny;
   }
 
   /** The mark that a packet carries; 0 for none. */
@@ -106,7 +106,7 @@ export class FirewallMarks implements Marks {
 
   /** Whether a packet for another host is taken as the director's own. */
   takes(packet: Packet): boolean {
-    return this.#takesAny && this.#ruleFor(packet)?.local === true;
+    return this.takesAny && this.#ruleFor(packet)?.local === true;
   }
 
   #ruleFor(packet: Packet): Rule | null {

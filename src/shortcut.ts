@@ -1,0 +1,273 @@
+/**
+ * The short way of ordinary packets, in one function: a whole IPv4 packet of TCP or UDP, of a connection that is there and
+ * stays in its state, from a client to a server that is there and whose MAC address is known, or from a NAT server back.
+ *
+ * What is done to such a packet is exactly what pipeline.ts does to it, step by step and in the same order (test/core/shortcut.test.ts
+ * compares them); but nothing is changed before it is certain that nothing out of the ordinary comes up. If something does,
+ * {@link Shortcut.take} returns {@link LONG_WAY}, and the packet goes the way that pipeline.ts describes.
+ *
+ * It is worth its lines because a packet's fields stay in local variables: no calls, and no object in between. See
+ * ARCHITECTURE.md for what that saves.
+ */
+import type { Connections } from './conntrack/connections.ts';
+import * as method from './conntrack/forward-method.ts';
+import * as layout from './conntrack/layout.ts';
+import * as tcpState from './conntrack/tcp-state.ts';
+import { countIn, countOut, type Datapath } from './datapath.ts';
+import type { Host } from './host/host.ts';
+import { isHostAddress, nextIdentification } from './host/icmp.ts';
+import type { Interface } from './host/interface.ts';
+import * as neighbour from './host/neighbours.ts';
+import type { Wire } from './host/wire.ts';
+import { outerTos } from './modes/tun.ts';
+import * as checksum from './packet/checksum.ts';
+import * as ethernet from './packet/ethernet.ts';
+import * as ipv4 from './packet/ipv4.ts';
+import * as tcp from './packet/tcp.ts';
+import * as udp from './packet/udp.ts';
+import * as destinations from './services/destination.ts';
+import { V } from './verdicts.ts';
+
+/** The packet is not ordinary, and nothing was done to it. */
+export const LONG_WAY = -1;
+
+// Numbers of other modules are read from there at every use; those of this one become part of the machine code.
+const { CONTROL, ELSEWHERE, EXPIRES, FLAGS, FWD_MASK, HELPED, IN_PKTS, META, NO_CPORT, ONE_PACKET, PORTS, TIMEOUT } =
+  layout;
+const { MASQ, ROUTE, TUNNEL } = method;
+const { INPUT, OUTPUT } = tcpState;
+const { INCOMPLETE, STALE } = neighbour;
+const { ETHERNET_HEADER, ETHERTYPE_IPV4 } = ethernet;
+const { DF, IPV4_HEADER, MF, OFFSET_MASK, PROTO_IPIP, PROTO_TCP, PROTO_UDP } = ipv4;
+const { SYN, TCP_CHECKSUM, TCP_HEADER } = tcp;
+const { UDP_CHECKSUM, UDP_HEADER } = udp;
+const { halves, foldShort } = checksum;
+const { TUNNEL_IPIP } = destinations;
+/** Of a way that even tunnelled packets can go (RFC 791 3.2). */
+const LEAST_MTU = 68 + ipv4.IPV4_HEADER;
+/** Places of the two addresses. */
+const SRC = 0;
+const DST = 1;
+/** Where a TCP header has its flags. */
+const TCP_FLAGS = 13;
+const VERDICT_MASQ = V.MASQ;
+const VERDICT_ROUTE = V.ROUTE;
+const VERDICT_TUNNEL = V.TUNNEL;
+const VERDICT_REPLY = V.REPLY;
+
+/** Version 4, a header without options. */
+const VERSION_IHL = 0x45;
+/** Connections that something is to be done for beside the usual. */
+const UNUSUAL = HELPED | NO_CPORT | ONE_PACKET | ELSEWHERE;
+
+export class Shortcut {
+  readonly #dp: Datapath;
+  readonly #view: DataView;
+  readonly #host: Host;
+  readonly #wire: Wire;
+  readonly #connections: Connections;
+
+  // The packet at hand: where it is, and the words of its header.
+  #ip = 0;
+  /** Version, header length, type of service and total length. */
+  #sizes = 0;
+  /** Identification and the fragment field. */
+  #fragment = 0;
+  /** Time to live, protocol and checksum. */
+  #control = 0;
+  readonly #addresses = new Int32Array(2);
+  /** Source and destination port. */
+  #ports = 0;
+  #tcpFlags = 0;
+  // Its connection, and when that will end.
+  #timeout = 0;
+  #expires = 0;
+
+  constructor(dp: Datapath) {
+    this.#dp = dp;
+    this.#view = dp.view;
+    this.#host = dp.host;
+    this.#wire = dp.wire;
+    this.#connections = dp.connections4;
+  }
+
+  /**
+   * Sends on the complete frame of `length` bytes at `frame`, if it is an ordinary packet.
+   * @param on the interface without a VLAN that it came in by.
+   * @param requests whether packets from clients may go the short way now.
+   * @param replies whether those from NAT servers may.
+   * @returns its verdict, or {@link LONG_WAY}.
+   */
+  take(on: Interface, frame: number, length: number, requests: boolean, replies: boolean): number {
+    const view = this.#view;
+    if (length < ETHERNET_HEADER + IPV4_HEADER + UDP_HEADER) return LONG_WAY;
+    const isIpv4 = view.getUint16(frame + 12) === ETHERTYPE_IPV4;
+    if (!isIpv4 || view.getUint16(frame) !== on.macHigh || view.getInt32(frame + 2) !== on.macLow) return LONG_WAY;
+
+    const ip = frame + ETHERNET_HEADER;
+    const sizes = view.getInt32(ip);
+    const fragment = view.getInt32(ip + 4);
+    const control = view.getInt32(ip + 8);
+    const source = view.getInt32(ip + 12);
+    const destination = view.getInt32(ip + 16);
+    const total = sizes & 0xffff;
+    if (sizes >>> 24 !== VERSION_IHL || total > length - ETHERNET_HEADER) return LONG_WAY;
+    if ((fragment & (MF | OFFSET_MASK)) !== 0 || control >>> 24 <= 1) return LONG_WAY;
+    // With the right checksum the sum is a multiple of 0xffff.
+    const sum = halves(sizes) + halves(fragment) + halves(control) + halves(source) + halves(destination);
+    if (sum % 0xffff !== 0) return LONG_WAY;
+    const protocol = (control >>> 16) & 0xff;
+    let tcpFlags = 0;
+    if (protocol === PROTO_TCP) {
+      if (total < IPV4_HEADER + TCP_HEADER) return LONG_WAY;
+      tcpFlags = view.getUint8(ip + IPV4_HEADER + TCP_FLAGS);
+      if ((tcpFlags & SYN) !== 0) return LONG_WAY;
+    } else if (protocol !== PROTO_UDP || total < IPV4_HEADER + UDP_HEADER) return LONG_WAY;
+
+    const host = this.#host;
+    if (!isHostAddress(source) || host.isOwn4(source)) return LONG_WAY;
+    this.#ip = ip;
+    this.#sizes = sizes;
+    this.#fragment = fragment;
+    this.#control = control;
+    this.#addresses[SRC] = source;
+    this.#addresses[DST] = destination;
+    this.#ports = view.getInt32(ip + IPV4_HEADER);
+    this.#tcpFlags = tcpFlags;
+    if (host.isOwn4(destination)) return requests ? this.#fromClient(protocol, source, destination) : LONG_WAY;
+    if (!replies || !isHostAddress(destination) || host.isBroadcastWord4(destination)) return LONG_WAY;
+    return this.#fromServer(protocol, source, destination);
+  }
+
+  #fromClient(protocol: number, source: number, destination: number): number {
+    const connections = this.#connections;
+    const { table } = connections;
+    const ports = this.#ports;
+    if (table.findReply4(protocol, destination, ports & 0xffff, source, ports >>> 16) !== 0) return LONG_WAY;
+    const row = table.findRequest4(protocol, source, destination, ports);
+    if (row === 0 || !this.#isUsual(row, INPUT)) return LONG_WAY;
+    const server = connections.destinationOf(row);
+    if (server === null || !server.available) return LONG_WAY;
+    const hop = this.#host.hopOf(server);
+    if (hop === null || hop.neighbour === null) return LONG_WAY;
+
+    const { rows } = table;
+    const total = this.#sizes & 0xffff;
+    const forward = rows[row + FLAGS] & FWD_MASK;
+    const outer = forward === TUNNEL ? IPV4_HEADER : 0;
+    if (total > hop.mtu - outer || hop.mtu < LEAST_MTU || !isReachable(hop.neighbour)) return LONG_WAY;
+    if (forward === MASQ) {
+      if (!this.#hasChecksum(protocol)) return LONG_WAY;
+      this.#rewrite(protocol, DST, rows[row + table.daddr], rows[row + META] & 0xffff);
+      this.#send(hop.neighbour, this.#ip, total);
+    } else if (forward === ROUTE) {
+      this.#age();
+      this.#send(hop.neighbour, this.#ip, total);
+    } else if (forward === TUNNEL && server.family === 4 && server.tunnelType === TUNNEL_IPIP) {
+      this.#age();
+      this.#encapsulate(hop.source[0], server.words[0]);
+      this.#send(hop.neighbour, this.#ip - IPV4_HEADER, total + IPV4_HEADER);
+    } else return LONG_WAY;
+    countIn(this.#dp, server, total);
+    rows[row + IN_PKTS]++;
+    this.#restart(row);
+    return forward === MASQ ? VERDICT_MASQ : forward === ROUTE ? VERDICT_ROUTE : VERDICT_TUNNEL;
+  }
+
+  #fromServer(protocol: number, source: number, destination: number): number {
+    const connections = this.#connections;
+    const { table } = connections;
+    const { rows } = table;
+    const ports = this.#ports;
+    const row = table.findReply4(protocol, destination, ports & 0xffff, source, ports >>> 16);
+    if (row === 0 || !this.#isUsual(row, OUTPUT)) return LONG_WAY;
+    if ((rows[row + FLAGS] & FWD_MASK) !== MASQ || rows[row + CONTROL] !== 0) return LONG_WAY;
+    const server = connections.destinationOf(row);
+    if (server === null || !server.available) return LONG_WAY;
+    const next = this.#host.nextHop(4, this.#addresses, DST);
+    const total = this.#sizes & 0xffff;
+    if (next === null || !isReachable(next) || total > next.interface.mtu || !this.#hasChecksum(protocol))
+      return LONG_WAY;
+    this.#rewrite(protocol, SRC, rows[row + table.vaddr], rows[row + PORTS] & 0xffff);
+    this.#send(next, this.#ip, total);
+    countOut(this.#dp, server, total);
+    this.#restart(row);
+    return VERDICT_REPLY;
+  }
+
+  /** Whether the packet does nothing to its connection but to start its timer again, for no less than there is left. */
+  #isUsual(row: number, direction: number): boolean {
+    const connections = this.#connections;
+    const { rows } = connections.table;
+    if ((rows[row + FLAGS] & UNUSUAL) !== 0) return false;
+    const timeout = connections.timeoutIfUnchanged(row, direction, this.#tcpFlags);
+    const expires = (this.#dp.tick + timeout) | 0;
+    this.#timeout = timeout;
+    this.#expires = expires;
+    return timeout >= 0 && ((expires - rows[row + EXPIRES]) | 0) >= 0;
+  }
+
+  #restart(row: number): void {
+    const { rows } = this.#connections.table;
+    rows[row + TIMEOUT] = this.#timeout;
+    rows[row + EXPIRES] = this.#expires;
+  }
+
+  /** One from the time to live. */
+  #age(): void {
+    const control = this.#control;
+    const aged = (control >>> 16) - 0x100;
+    const check = ~foldShort(halves(~control) + aged) & 0xffff;
+    this.#view.setInt32(this.#ip + 8, (aged << 16) | check);
+  }
+
+  /** Whether there is a transport checksum that can be mended. */
+  #hasChecksum(protocol: number): boolean {
+    return protocol === PROTO_TCP || this.#view.getUint16(this.#ip + IPV4_HEADER + UDP_CHECKSUM) !== 0;
+  }
+
+  /** NAT: gives the packet another address and port at one end, and takes one from the time to live. */
+  #rewrite(protocol: number, end: number, to: number, toPort: number): void {
+    const view = this.#view;
+    const ip = this.#ip;
+    const from = this.#addresses[end];
+    const kept = this.#addresses[end ^ 1];
+    const fromPort = (this.#ports >>> (end === SRC ? 16 : 0)) & 0xffff;
+    const aged = (this.#control >>> 16) - 0x100;
+    const header = halves(this.#sizes) + halves(this.#fragment) + aged + halves(kept) + halves(to);
+    view.setInt32(ip + 8, (aged << 16) | (~foldShort(header) & 0xffff));
+    view.setInt32(ip + 12 + 4 * end, to);
+    view.setUint16(ip + IPV4_HEADER + 2 * end, toPort);
+    const at = ip + IPV4_HEADER + (protocol === PROTO_TCP ? TCP_CHECKSUM : UDP_CHECKSUM);
+    // As in modes/rewrite.ts.
+    const sum = (~view.getUint16(at) & 0xffff) + 0xffff + (~fromPort & 0xffff) + toPort + halves(~from) + halves(to);
+    const check = ~foldShort(sum) & 0xffff;
+    view.setUint16(at, check === 0 && protocol === PROTO_UDP ? 0xffff : check);
+  }
+
+  /** IP in IP: writes the outer header. */
+  #encapsulate(source: number, destination: number): void {
+    const view = this.#view;
+    const outer = this.#ip - IPV4_HEADER;
+    const sizes = this.#sizes;
+    const tos = outerTos((sizes >>> 16) & 0xff);
+    const df = this.#dp.sysctl.pmtu_disc !== 0 ? this.#fragment & DF : 0;
+    const id = df === 0 ? nextIdentification() : 0;
+    const first = (VERSION_IHL << 24) | (tos << 16) | ((sizes & 0xffff) + IPV4_HEADER);
+    const control = (((this.#control >>> 16) - 0x100) & 0xff00) | PROTO_IPIP;
+    const sum = halves(first) + id + df + control + halves(source) + halves(destination);
+    view.setInt32(outer, first);
+    view.setInt32(outer + 4, (id << 16) | df);
+    view.setInt32(outer + 8, (control << 16) | (~foldShort(sum) & 0xffff));
+    view.setInt32(outer + 12, source);
+    view.setInt32(outer + 16, destination);
+  }
+
+  #send(to: neighbour.Neighbour, ip: number, length: number): void {
+    this.#wire.sendTo(to.interface, ip, length, ETHERTYPE_IPV4, to.macHigh, to.macLow);
+  }
+}
+
+function isReachable({ state }: neighbour.Neighbour): boolean {
+  return state !== INCOMPLETE && state !== STALE;
+}

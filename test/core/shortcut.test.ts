@@ -1,0 +1,168 @@
+/**
+ * The short way does what the long way does. Packets with a VLAN tag never go the short way, so two directors get the same
+ * packets, one of them with tags: what they send, count and keep must be the same.
+ */
+import test, { type ExecutionContext } from 'ava';
+import { type DestinationOptions, Director, ManualClock, MemoryDevice } from '../../src/index.ts';
+import { checksum } from '../../src/packet/checksum.ts';
+import { buildFrame } from '../../src/packet/index.ts';
+
+const PACKETS = 2000;
+const VIP = '10.0.0.100';
+const GATEWAY_MAC = '02:00:00:00:fe:fe';
+const MAC = '02:00:00:00:00:01';
+const VLAN = 5;
+
+/** A small generator, so that a failure repeats. */
+function generator(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return Math.floor(((state >>> 0) / 2 ** 32) * below);
+  };
+}
+
+interface Side {
+  readonly director: Director;
+  readonly clock: ManualClock;
+  send(frame: Uint8Array): string[];
+}
+
+function withTag(frame: Uint8Array): Uint8Array {
+  const tagged = new Uint8Array(frame.length + 4);
+  tagged.set(frame.subarray(0, 12));
+  tagged.set([0x81, 0, 0, VLAN], 12);
+  tagged.set(frame.subarray(12), 16);
+  return tagged;
+}
+
+function withoutTag(frame: Uint8Array): Uint8Array {
+  return Uint8Array.of(...frame.subarray(0, 12), ...frame.subarray(16));
+}
+
+/**
+ * A frame as text, but for the identification, which both directors count together: instead of the checksum over it, whether
+ * that is right.
+ */
+function text(frame: Uint8Array): string {
+  const copy = frame.slice();
+  const isRight = checksum(new DataView(copy.buffer), 14, 20) === 0;
+  copy.fill(0, 18, 20);
+  copy.fill(isRight ? 1 : 0, 24, 26);
+  return Buffer.from(copy).toString('hex');
+}
+
+function side(vlan: number): Side {
+  const device = new MemoryDevice({ name: 'eth0', mac: MAC });
+  const clock = new ManualClock();
+  const sent: string[] = [];
+  device.onTransmit = (frame) => sent.push(text(vlan === 0 ? frame : withoutTag(frame)));
+  const director = new Director({
+    interfaces: [{ name: 'lan', device, ...(vlan === 0 ? {} : { vlan }), addresses: ['10.0.0.1/24'] }],
+    neighbours: [
+      { ip: '10.0.0.254', mac: GATEWAY_MAC, dev: 'lan' },
+      ...[11, 12, 13, 14].map((n) => ({ ip: `10.0.0.${n}`, mac: `02:00:00:00:01:${n}`, dev: 'lan' })),
+    ],
+    routes: [{ to: '0.0.0.0/0', via: '10.0.0.254', dev: 'lan' }],
+    forwarding: true,
+    claimVips: true,
+    clock,
+    random: () => 0.5,
+    maxConnections: 1000,
+  });
+  director.start();
+  return {
+    director,
+    clock,
+    send: (frame) => {
+      sent.length = 0;
+      device.inject(vlan === 0 ? frame : withTag(frame));
+      director.poll();
+      return [...sent];
+    },
+  };
+}
+
+const METHODS: Readonly<Record<string, DestinationOptions>> = {
+  masq: { method: 'masq' },
+  route: { method: 'route' },
+  ipip: { method: 'tunnel' },
+  gue: { method: 'tunnel', tunnel: { type: 'gue', port: 6080 } },
+};
+
+/** A packet of one of a few flows, mostly an ordinary one. */
+function randomFrame(random: (below: number) => number): Uint8Array {
+  const odd = random(8) === 0;
+  const isTcp = random(3) > 0;
+  const client = `192.0.2.${random(4) + 1}`;
+  const clientPort = 1000 + random(3);
+  const reply = random(3) === 0;
+  const server = `10.0.0.${11 + random(3)}`;
+  const length = [0, 1, 10, 1432, 1460, 1480][odd ? random(6) : random(3)]!;
+  const ports = reply
+    ? { sourcePort: 8080, destinationPort: clientPort }
+    : { sourcePort: clientPort, destinationPort: isTcp || random(2) === 0 ? 80 : 53 };
+  const ends = { ...ports, data: 'x'.repeat(length) };
+  const frame = buildFrame({
+    ethernet: { source: GATEWAY_MAC, destination: odd && random(6) === 0 ? 'ff:ff:ff:ff:ff:ff' : MAC },
+    ip: {
+      source: reply ? server : client,
+      destination: reply ? client : VIP,
+      df: random(2) === 0,
+      id: random(65536),
+      tos: random(256),
+      ttl: odd ? random(3) : 64,
+      mf: odd && random(8) === 0,
+    },
+    ...(isTcp
+      ? { tcp: { ...ends, flags: random(4) === 0 ? random(64) : random(3) === 0 ? 'S' : 'A' } }
+      : { udp: ends }),
+  });
+  if (odd && random(4) === 0) frame[random(frame.length)]! ^= 1 << random(8);
+  if (!isTcp && random(8) === 0) frame.set([0, 0], 14 + 20 + 6);
+  return frame;
+}
+
+function compare(t: ExecutionContext, method: string, seed: number): void {
+  const random = generator(seed);
+  const [short, long] = [side(0), side(VLAN)];
+  const both = (change: (director: Director) => void) => {
+    for (const { director } of [short, long]) change(director);
+  };
+  for (const [protocol, port] of [
+    ['tcp', 80],
+    ['udp', 80],
+    ['udp', 53],
+  ] as const) {
+    const service = { protocol, address: VIP, port };
+    both((director) => {
+      director.addService(service, { scheduler: 'rr', ...(port === 53 ? { onePacket: true } : {}) });
+      for (const n of [11, 12, 13]) {
+        const server = { address: `10.0.0.${n}`, port: method === 'masq' ? 8080 : port };
+        director.addDestination(service, server, METHODS[method]);
+      }
+    });
+  }
+  for (let i = 0; i < PACKETS; i++) {
+    const frame = randomFrame(random);
+    const [mine, theirs] = [short.send(frame), long.send(frame)].map((frames) => frames.join());
+    if (mine !== theirs) t.is(mine, theirs, `packet ${i}: ${Buffer.from(frame).toString('hex')}`);
+    const ms = random(50) === 0 ? random(400_000) : random(30);
+    for (const { clock } of [short, long]) clock.advance(ms);
+    if (random(300) === 0) both((director) => director.setTimeouts({ tcp: 1 + (i % 900), udp: 1 + (i % 300) }));
+    if (random(300) === 0) {
+      const key = { protocol: 'tcp', address: VIP, port: 80 } as const;
+      const server = { address: '10.0.0.13', port: method === 'masq' ? 8080 : 80 };
+      both((director) => director.deleteDestination(key, server));
+      both((director) => director.addDestination(key, server, METHODS[method]));
+    }
+  }
+  t.deepEqual(short.director.counters(), long.director.counters());
+  t.deepEqual(short.director.services(), long.director.services());
+  t.deepEqual(short.director.connections(), long.director.connections());
+  both((director) => director.stop());
+}
+
+for (const method of Object.keys(METHODS)) {
+  for (const seed of [1, 2]) test(`${method}, seed ${seed}`, (t) => compare(t, method, seed));
+}
