@@ -9,7 +9,7 @@ import type { Configuration } from '../configuration.ts';
 import type { Device } from '../devices/device.ts';
 import type { DirectorCounters, Engine, EngineEvent, EngineListener } from '../engine/engine.ts';
 import type { ExplainOptions, Explanation } from '../engine/explain/explanation.ts';
-import { DirectorError, invalidOption } from '../errors.ts';
+import { DirectorError } from '../errors.ts';
 import type { FrameRing } from '../packet/frame-ring.ts';
 import type {
   ConnectionEntry,
@@ -25,10 +25,11 @@ import type {
 } from '../services/config.ts';
 import type { MarkRule } from '../services/marks.ts';
 import type { RateSnapshot, StatsSnapshot } from '../services/stats.ts';
+import { refuseCode, refuseConfiguration, refuseDaemon, refuseLocalMark, refuseSharing } from './limits.ts';
 import { WorkerLink } from './link.ts';
 import { memberships, ringsOf } from './membership.ts';
 import { mergeCounters, mergeService, mergeServices, sum } from './merge.ts';
-import { canBeCloned, type EnginePlan, type PackedError, type Told, unpackError } from './messages.ts';
+import { type EnginePlan, type PackedError, type Told, unpackError } from './messages.ts';
 
 /** How long a thread may take for one call. The longest listings take seconds. */
 const ANSWER_WITHIN_MS = 30_000;
@@ -62,7 +63,7 @@ export class ThreadedEngine implements Engine {
    * @throws DirectorError ERR_INVALID_OPTION for what cannot be handed to a thread, ERR_DEVICE for a device in use.
    */
   constructor(configuration: Configuration, listener: EngineListener, answerWithinMs: number = ANSWER_WITHIN_MS) {
-    checkConfiguration(configuration);
+    refuseConfiguration(configuration);
     this.#configuration = configuration;
     this.#listener = listener;
     this.#devices = [...new Set(configuration.interfaces.map(({ device }) => device))];
@@ -215,7 +216,7 @@ export class ThreadedEngine implements Engine {
   #lose(reason: DirectorError): void {
     if (this.#isLost) return;
     this.#isLost = true;
-    for (const link of this.#links) link.close();
+    for (const link of this.#links) link.fail(reason);
     this.#stopTimer?.();
     for (const device of this.#devices) device.close();
     if (!this.#heard.has('deviceError')) return;
@@ -233,7 +234,12 @@ export class ThreadedEngine implements Engine {
   // ---- Life -------------------------------------------------------------------------------------------------------
 
   start(): void {
-    this.#all('start');
+    try {
+      this.#all('start');
+    } catch (error) {
+      this.stop();
+      throw error;
+    }
     if (this.#keepsAlive) for (const link of this.#links) link.keepAlive();
     this.#stopTimer ??=
       this.#configuration.clock?.every(TIMER_PERIOD_MS, () => {
@@ -280,32 +286,15 @@ export class ThreadedEngine implements Engine {
     return read;
   }
 
-  /** Persistence is exact where every client counts by its own address: those of one address are in one thread. */
-  #refuseSharing(key: ServiceKey, options: ServiceOptions | undefined): void {
-    const { engine = '', netmask } = options ?? {};
-    if (engine !== '') this.#refuseSeveral('engine', engine, 'its clients may be in different ones');
-    const isIpv6 =
-      typeof key === 'object' && key !== null && 'address' in key
-        ? String(key.address).includes(':')
-        : key?.family === 6;
-    const whole: readonly unknown[] = isIpv6 ? [128, '128'] : [32, '32', '255.255.255.255'];
-    if (netmask !== undefined && !whole.includes(netmask))
-      this.#refuseSeveral('netmask', netmask, "a network's clients may be in different ones");
-  }
-
-  #refuseSeveral(option: string, value: unknown, why: string): void {
-    if (this.#links.length > 1) throw invalidOption(option, value, `possible in several threads: ${why}`);
-  }
-
   // ---- Services and real servers ----------------------------------------------------------------------------------
 
   addService(key: ServiceKey, options?: ServiceOptions): void {
-    this.#refuseSharing(key, options);
+    if (this.#links.length > 1) refuseSharing(key, options);
     this.#everywhere('addService', key, options);
   }
 
   editService(key: ServiceKey, options?: ServiceOptions): void {
-    this.#refuseSharing(key, options);
+    if (this.#links.length > 1) refuseSharing(key, options);
     this.#everywhere('editService', key, options);
   }
 
@@ -337,7 +326,7 @@ export class ThreadedEngine implements Engine {
   }
 
   addMark(rule: MarkRule): void {
-    if (rule?.local === true) this.#refuseSeveral('local', rule.local, 'that would need to know its client');
+    if (this.#links.length > 1) refuseLocalMark(rule);
     this.#everywhere('addMark', rule);
   }
 
@@ -403,7 +392,7 @@ export class ThreadedEngine implements Engine {
   // ---- Sync daemons -----------------------------------------------------------------------------------------------
 
   startDaemon(options: DaemonOptions): void {
-    this.#refuseSeveral('role', options?.role, 'connections are told of by one');
+    if (this.#links.length > 1) refuseDaemon(options);
     this.#everywhere('startDaemon', options);
   }
 
@@ -413,40 +402,5 @@ export class ThreadedEngine implements Engine {
 
   daemons(): DaemonEntry[] {
     return this.#first('daemons') as DaemonEntry[];
-  }
-}
-
-const NOT_SENT = 'plain data, which is all that a worker thread (`threads`) can be given';
-
-/** Refuses what has functions in it: only data reaches a thread. */
-function refuseCode(arg: unknown): void {
-  if (typeof arg !== 'object' || arg === null) return;
-  for (const [option, value] of Object.entries(arg)) {
-    if (!canBeCloned(value)) throw invalidOption(option, value, NOT_SENT);
-  }
-}
-
-function checkConfiguration({ interfaces, schedulers, engines, random }: Configuration): void {
-  interfaces.forEach(({ device }, i) => {
-    if (device.transfer === undefined) {
-      throw invalidOption(
-        `interfaces[${i}].device`,
-        device,
-        'a device that can be handed to a worker thread (`threads`)',
-      );
-    }
-  });
-  if (random !== Math.random) throw invalidOption('random', random, NOT_SENT);
-  const own = { schedulers, engines };
-  for (const [option, list] of Object.entries(own)) {
-    list.forEach((one, i) => {
-      if (!('module' in one)) {
-        throw invalidOption(
-          `${option}[${i}]`,
-          one,
-          'a module ({ module, export }), which is what a worker thread can load',
-        );
-      }
-    });
   }
 }
