@@ -200,7 +200,7 @@ function engineOf(scheduler: string): { engine: ThreadedEngine; told: unknown[][
     schedulers: [{ module: SCHEDULERS, export: scheduler }],
   });
   const told: unknown[][] = [];
-  const engine = new ThreadedEngine(configuration, (event, ...rest) => told.push([event, ...rest]), 1000);
+  const engine = new ThreadedEngine(configuration, (event, ...rest) => told.push([event, ...rest]), 5000);
   engine.listen('deviceError', true);
   engine.start();
   return { engine, told, device };
