@@ -5,7 +5,7 @@
 import { PerformanceObserver } from 'node:perf_hooks';
 import { setTimeout } from 'node:timers/promises';
 import type { Device, FrameBatch } from '../../src/devices/device.ts';
-import { Director, ManualClock } from '../../src/index.ts';
+import { CUTS_TCP4, CUTS_TCP6, Director, ManualClock, SEGMENT_TCP4, SEGMENT_TCP6 } from '../../src/index.ts';
 import { buildFrame } from '../../src/packet/build.ts';
 import type { DestinationOptions } from '../../src/services/config.ts';
 import { GATEWAY_MAC, MACS, rsMac } from './lab.ts';
@@ -19,9 +19,22 @@ class ReplayDevice implements Device {
   readonly name = 'eth0';
   readonly mac: string = MACS.eth0!;
   readonly mtu = 1500;
+  readonly checksumOffload: boolean;
+  readonly segmentation: number;
   frames: readonly Uint8Array[] = [];
   left = 0;
   sent = 0;
+
+  /** What is left to do of every frame. */
+  readonly #partial: number;
+  readonly #segments: number;
+
+  constructor(partial = 0, segments = 0) {
+    this.checksumOffload = partial !== 0;
+    this.segmentation = partial !== 0 ? CUTS_TCP4 | CUTS_TCP6 : 0;
+    this.#partial = partial;
+    this.#segments = segments;
+  }
 
   open(): void {}
   close(): void {}
@@ -32,6 +45,8 @@ class ReplayDevice implements Device {
       const frame = this.frames[i % this.frames.length]!;
       batch.memory.set(frame, batch.offsets[i]!);
       batch.lengths[i] = frame.length;
+      batch.partial[i] = this.#partial;
+      batch.segments[i] = this.#segments;
     }
     this.left -= count;
     return count;
@@ -52,12 +67,20 @@ const METHODS: Readonly<Record<string, DestinationOptions>> = {
 };
 
 async function main(): Promise<void> {
-  const [, , method = '', family = '4', protocol = 'tcp', direction = 'request'] = process.argv;
+  const [, , method = '', family = '4', protocol = 'tcp', direction = 'request', uncut = ''] = process.argv;
   const [own, vip, server, gateway, network] =
     family === '4'
       ? ['10.0.0.1', '10.0.0.100', '10.0.0.11', '10.0.0.254', '192.0.2.']
       : ['2001:db8::1', '2001:db8::100', '2001:db8::b', '2001:db8::fe', '2001:db8:c::'];
-  const device = new ReplayDevice();
+  // Uncut: every frame stands for segments of 100 bytes, and its TCP checksum is only begun.
+  const transport = family === '4' ? 34 : 54;
+  const device =
+    uncut === 'uncut'
+      ? new ReplayDevice(
+          (transport << 16) | (transport + 16),
+          ((family === '4' ? SEGMENT_TCP4 : SEGMENT_TCP6) << 16) | 100,
+        )
+      : new ReplayDevice();
   const clock = new ManualClock();
   const director = new Director({
     interfaces: [{ device, addresses: [`${own}/${family === '4' ? 24 : 64}`] }],

@@ -25,6 +25,9 @@ for (const kind of [
   'masq 6 tcp reply',
   'route 6 tcp request',
   'ipip 6 tcp request',
+  'masq 4 tcp request uncut',
+  'masq 6 tcp reply uncut',
+  'route 4 tcp request uncut',
 ]) {
   test.serial(kind, async (t) => {
     const { stdout } = await run(process.execPath, [...FLAGS, PROGRAM, ...kind.split(' ')]);
