@@ -11,7 +11,7 @@
  *       --udp                  UDP instead of TCP
  *       --prepare RATE         first a SYN and an ACK of each flow at that rate, twice, so that they are established
  *       --rate RATE            frames a second, one at a time; 0 (the default) is as fast as can be
- *       --seconds S            3
+ *       --seconds S            3; or less, when it is told to end (SIGTERM)
  *       --vip IP, --server IP, --clients IP   10.0.0.100, 10.0.0.11, 198.18.0.0 (and up)
  *       --port N               80: the service's, and the server's
  *
@@ -20,6 +20,7 @@
 #include "wire.h"
 
 #include <getopt.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/uio.h>
 
@@ -39,6 +40,13 @@ static struct options {
   bool flood, udp, has_as;
   double prepare, rate, seconds;
 } options;
+
+static volatile sig_atomic_t told_to_end;
+
+static void tell_to_end(int signal) {
+  (void)signal;
+  told_to_end = 1;
+}
 
 /* Frames and what sendmmsg wants of them, one for each flow. */
 struct frames {
@@ -182,8 +190,9 @@ static void parse(int argc, char **argv) {
       default: exit(2);
     }
   }
-  if (options.interface == NULL || !has_to || options.flows == 0 || optind < argc) {
-    fprintf(stderr, "sender --interface IF --to MAC [OPTIONS]\n");
+  bool contradictory = options.flood && (options.udp || options.replies != NULL);
+  if (options.interface == NULL || !has_to || options.flows == 0 || contradictory || optind < argc) {
+    fprintf(stderr, "sender --interface IF --to MAC [OPTIONS]; a flood is of SYNs, without replies\n");
     exit(2);
   }
 }
@@ -214,11 +223,12 @@ int main(int argc, char **argv) {
       build_frame(ways[1].bytes[i], options.to, mac, server, client(order[i]), flags);
   }
 
+  signal(SIGTERM, tell_to_end);
   printf("sending\n");
   fflush(stdout);
   uint64_t begun = now_ns(), end = begun + (uint64_t)(options.seconds * NS_PER_SECOND);
   uint64_t sent = 0, fresh = 1ull << 32, now = begun;
-  for (uint64_t turn = 0; now < end; turn++) {
+  for (uint64_t turn = 0; now < end && !told_to_end; turn++) {
     struct frames *way = &ways[turn % (uint64_t)directions];
     if (options.flood) renew(way, &fresh);
     if (options.rate > 0) pace(begun, options.rate, sent);

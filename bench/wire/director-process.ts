@@ -61,6 +61,8 @@ for (const protocol of ['tcp', 'udp'] as const) {
     director.addDestination({ protocol, address: VIP, port }, { address: SERVER_ADDRESS }, { method });
   }
 }
+// Whoever's SYN got lost while this process was not warm is established by what follows.
+director.sysctl.set('sloppy_tcp', 1);
 director.start();
 if (task.computes) {
   setInterval(() => {

@@ -151,7 +151,8 @@ async function* saturated(bench: Bench, context: Context, scale: Scale, uring: C
       const judged = flows === 1000;
       const directors = judged ? [TAPVS, TAPVS_BURST, TAPVS_IN_THREAD, TAPVS_IN_THREADS] : [TAPVS];
       const work = workOf(method, flows === 'flood' ? FLOOD_CONNECTIONS : CONNECTIONS);
-      const load: Load = { flows, replies, rate: 0, seconds: scale.seconds };
+      // A server answers those who have connected before.
+      const load: Load = { flows, replies: replies && flows !== 'flood', rate: 0, seconds: scale.seconds };
       const series = await interleave(context, name, [...directors, PLAIN_LOOP, uring], (contender) =>
         throughput(bench, contender, work, load),
       );
