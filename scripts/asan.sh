@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+chmod 755 "$work" # a test is another user
 mkdir "$work/src"
 cp -r package.json binding.gyp "$work"
 cp -r src/native "$work/src"
@@ -24,5 +25,6 @@ run() {
   LD_PRELOAD="$libraries" ASAN_OPTIONS="detect_leaks=$leaks:abort_on_error=1" UBSAN_OPTIONS=print_stacktrace=1 "$@"
 }
 # The test runner and the programs that tests start end as they like, and that leaves memory.
-run 0 ava 'build/test/native/**/*.test.js' 'build/test/devices/tap*.test.js'
+run 0 ava 'build/test/native/**/*.test.js' 'build/test/devices/tap*.test.js' \
+  build/test/devices/packet.test.js
 run 1 node --expose-gc scripts/leak-loop.mjs

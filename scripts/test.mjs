@@ -18,6 +18,7 @@ const BIN = join(ROOT, 'node_modules', '.bin');
 
 /** Directories and files of test/ that use what there is only one of: the kernel, its interfaces, its processors. */
 const ALONE = [
+  'devices/packet',
   'devices/tap',
   'examples/',
   'lab/',
