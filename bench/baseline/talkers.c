@@ -106,6 +106,8 @@ static void open_port(struct port *port, char *spec) {
   snprintf(ifr.ifr_name, sizeof ifr.ifr_name, "%s", spec);
   if (ioctl(port->fd, SIOCGIFHWADDR, &ifr) < 0) fail(spec);
   memcpy(port->mac, ifr.ifr_hwaddr.sa_data, 6);
+  /* Not the interface's own: the kernel looks no further at what is not for it. */
+  port->mac[5] ^= 1;
 
   int version = TPACKET_V2, on = 1;
   struct tpacket_req ring = {

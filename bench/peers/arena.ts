@@ -104,7 +104,7 @@ export class Arena {
       );
       this.network.plugIn(port, NETWORK);
       this.network.ip(TALKERS, 'link', 'set', name, 'up');
-      this.#receiveOn(TALKERS, name, OUTER_CORE);
+      this.receiveOn(TALKERS, name, OUTER_CORE);
     }
     // A machine whose bridges pass frames to netfilter would do so here, to nobody's use.
     const filter = 'bridge/bridge-nf-call-iptables';
@@ -161,21 +161,21 @@ export class Arena {
     return this.network.on(host, 'taskset', '--cpu-list', `${core}`, ...command);
   }
 
+  /** Has what arrives handled on a core, whoever sent it: else the sender's core does it, as within one machine. */
+  receiveOn(host: string, name: string, core: number): void {
+    const file = `/sys/class/net/${name}/queues/rx-0/rps_cpus`;
+    run(...this.network.on(host, 'sh', '-c', `echo ${(1 << core).toString(16)} >${file}`));
+  }
+
   #addHost(host: string, address: string, core: number): void {
     this.network.addHost(host);
     run(...this.network.on(host, 'sh', '-c', 'echo 1024 65535 >/proc/sys/net/ipv4/ip_local_port_range'));
     this.network.connect(host, INTERFACE, NETWORK, `${address}/${PREFIX_LENGTH}`);
-    this.#receiveOn(host, INTERFACE, core);
+    this.receiveOn(host, INTERFACE, core);
     this.network.sysctl(host, {
       'ipv4/tcp_tw_reuse': 1,
       'core/somaxconn': 16_384,
       'ipv4/tcp_max_syn_backlog': 16_384,
     });
-  }
-
-  /** Has what arrives handled on a core, whoever sent it: else the sender's core does it, as within one machine. */
-  #receiveOn(host: string, name: string, core: number): void {
-    const file = `/sys/class/net/${name}/queues/rx-0/rps_cpus`;
-    run(...this.network.on(host, 'sh', '-c', `echo ${(1 << core).toString(16)} >${file}`));
   }
 }
