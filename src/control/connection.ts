@@ -2,8 +2,8 @@
 import type { Socket } from 'node:net';
 import { ControlError, type ControlReply, type ControlRequest, parseRequest } from './protocol.ts';
 
-/** Longest request, in bytes: a restore of some 50,000 lines. */
-export const REQUEST_BYTES: number = 4 * 2 ** 20;
+/** Longest request, in bytes: a restore of some 20,000 lines, which keeps a director busy for 2 s (80 us a line). */
+export const REQUEST_BYTES: number = 2 ** 20;
 /** Time that a client has to send its whole request, in milliseconds. */
 export const REQUEST_MS = 10_000;
 /** Time that a client may take nothing of what it is sent, in milliseconds. */
