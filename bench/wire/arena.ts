@@ -88,6 +88,22 @@ export class Arena {
     return `wire${++this.#taps}`;
   }
 
+  /**
+   * Makes an interface of this name for a contender that attaches to one, with its MAC address: a veth, whose other end is
+   * a port of the bridge and hands nothing over that AF_XDP could not take.
+   */
+  makeInterface(name: string): void {
+    const peer = `${name}-port`;
+    const link = ['link', 'add', name, 'address', CONTENDER_MAC, 'type', 'veth', 'peer', 'name', peer];
+    this.#network.ip('switch', ...link);
+    this.#network.ip('switch', 'link', 'set', name, 'up');
+    this.plugIn(peer);
+  }
+
+  removeInterface(name: string): void {
+    this.#network.ip('switch', 'link', 'del', name);
+  }
+
   /** Makes a contender's TAP a port of the bridge. */
   plugIn(tap: string): void {
     this.#network.plugIn(tap, BRIDGE);

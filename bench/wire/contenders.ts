@@ -1,6 +1,6 @@
 /** Who takes turns in the wire benchmark: the director in its variants, and C loops that only exchange MAC addresses. */
 import { join } from 'node:path';
-import type { DirectorOptions, ForwardMethod, TapOptions } from '../../src/index.ts';
+import type { DirectorOptions, ForwardMethod, PacketOptions, TapOptions } from '../../src/index.ts';
 import { compileC, ROOT } from '../programs.ts';
 import { CONTENDER_CORE, CONTENDER_MAC, type Ends } from './arena.ts';
 import type { Task } from './director-process.ts';
@@ -19,7 +19,9 @@ export interface Contender {
   /** Whether it keeps connections, which have to be there before they are measured, and counters. */
   readonly isDirector: boolean;
   readonly cores: readonly number[];
-  /** The command that forwards on the TAP of this name, which it makes, and says `ready`. */
+  /** Whether it attaches to an interface that is there, instead of making a TAP. */
+  readonly attaches: boolean;
+  /** The command that forwards on the TAP of this name, which it makes, or on the interface, and says `ready`. */
   command(tap: string, work: Work): readonly string[];
 }
 
@@ -35,9 +37,23 @@ export function director(
     name,
     isDirector: true,
     cores,
+    attaches: false,
     command: (tap, work) => {
       const task: Task = { tap, ...work, tapOptions, directorOptions, computes };
       return [process.execPath, DIRECTOR, JSON.stringify(task)];
+    },
+  };
+}
+
+/** The director on an interface, without a TAP. */
+export function attached(name: string, packetOptions: Partial<PacketOptions>): Contender {
+  const contender = director(name);
+  return {
+    ...contender,
+    attaches: true,
+    command: (tap, work) => {
+      const [program, script, task] = contender.command(tap, work);
+      return [program, script, JSON.stringify({ ...(JSON.parse(task) as Task), packetOptions })];
     },
   };
 }
@@ -48,6 +64,7 @@ export function loop(name: string, program: string, ...options: readonly string[
     name,
     isDirector: false,
     cores: [CONTENDER_CORE],
+    attaches: false,
     command: (tap, { ends }) => [compileC(program), tap, CONTENDER_MAC, ends.from, ends.to, ...options],
   };
 }
@@ -58,3 +75,5 @@ export const URING_LOOPS: readonly Contender[] = ['read', 'batch'].map((reads) =
   loop(`C io_uring loop (${reads})`, 'uring-loop', '--reads', reads),
 );
 export const VNET_LOOP: Contender = loop('C loop, vnet header', 'tap-loop', '--vnet');
+export const PACKET_LOOP: Contender = { ...loop('C loop, AF_PACKET', 'packet-loop'), attaches: true };
+export const XDP_LOOP: Contender = { ...loop('C loop, AF_XDP', 'xdp-loop'), attaches: true };

@@ -9,6 +9,8 @@ import {
   type DirectorCounters,
   type DirectorOptions,
   type ForwardMethod,
+  PacketDevice,
+  type PacketOptions,
   TapDevice,
   type TapOptions,
 } from '../../src/index.ts';
@@ -22,6 +24,8 @@ export interface Task {
   readonly maxConnections: number;
   /** Further options of the TAP, and of the director. */
   readonly tapOptions: TapOptions;
+  /** Attach to an interface that is there, in this way, instead of making a TAP. */
+  readonly packetOptions?: Partial<PacketOptions>;
   readonly directorOptions: Partial<DirectorOptions>;
   /** Whether the program around the director computes for 50 of every 60 ms. */
   readonly computes: boolean;
@@ -43,7 +47,10 @@ const PORTS = [80, 5201];
 
 const task = JSON.parse(process.argv[2]) as Task;
 const { ends, method } = task;
-const device = TapDevice.open({ name: task.tap, mac: CONTENDER_MAC, ...task.tapOptions });
+const device =
+  task.packetOptions === undefined
+    ? TapDevice.open({ name: task.tap, mac: CONTENDER_MAC, ...task.tapOptions })
+    : PacketDevice.open({ interface: task.tap, ...task.packetOptions });
 const director = new Director({
   interfaces: [{ device, addresses: [`${DIRECTOR_ADDRESS}/24`] }],
   routes: [{ to: 'default', via: CLIENT_ADDRESS }],

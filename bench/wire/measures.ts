@@ -51,21 +51,26 @@ export interface Throughput {
 class Forwarder {
   readonly program: Program;
   readonly #contender: Contender;
+  readonly #arena: Arena;
+  readonly #tap: string;
   #marked: Readonly<Record<string, number>> = {};
 
-  private constructor(program: Program, contender: Contender) {
+  private constructor(program: Program, contender: Contender, arena: Arena, tap: string) {
     this.program = program;
     this.#contender = contender;
+    this.#arena = arena;
+    this.#tap = tap;
   }
 
   static async start(bench: Bench, contender: Contender, work: Work, seconds: number): Promise<Forwarder> {
     const { arena, cleanup } = bench;
     const tap = arena.nextTap();
     const limitMs = seconds * MS_PER_SECOND + SPARE_MS;
+    if (contender.attaches) arena.makeInterface(tap);
     const program = new Program(cleanup, limitMs, arena.contending(contender.cores, ...contender.command(tap, work)));
     await program.prints(/^ready$/m);
-    arena.plugIn(tap);
-    return new Forwarder(program, contender);
+    if (!contender.attaches) arena.plugIn(tap);
+    return new Forwarder(program, contender, arena, tap);
   }
 
   /** From now on a director may do nothing but forward. */
@@ -77,6 +82,7 @@ class Forwarder {
   async stop(): Promise<DirectorReport | null> {
     const report = await this.#report();
     await this.program.stop('SIGKILL');
+    if (this.#contender.attaches) this.#arena.removeInterface(this.#tap);
     if (report !== null) this.#check(report.verdicts);
     return report;
   }

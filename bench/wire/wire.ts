@@ -6,13 +6,16 @@ import type { ForwardMethod } from '../../src/index.ts';
 import { type Bar, type Bench as Benchmark, type Context, type Measured, type Row, rowOf } from '../bench.ts';
 import { Arena, CONTENDER_CORE, FRAME_ENDS, OUTER_CORE } from './arena.ts';
 import {
+  attached,
   type Contender,
   director,
+  PACKET_LOOP,
   PLAIN_LOOP,
   SPINNING_LOOP,
   URING_LOOPS,
   VNET_LOOP,
   type Work,
+  XDP_LOOP,
 } from './contenders.ts';
 import { type Bench, bulk, type Load, type RoundTrips, roundTrips, type Throughput, throughput } from './measures.ts';
 
@@ -48,6 +51,7 @@ const BARS = {
   bulkOfBridge: { atLeast: 0.8 },
   bulkOfUnsegmented: { atLeast: 4 },
   p99: { atMost: 1.3 },
+  xdpOfTap: { atLeast: 1.5 },
 } as const;
 
 /** By io_uring where the kernel lets it. */
@@ -57,6 +61,9 @@ const TAPVS_SPINNING = director('tapvs, spinning', {}, { spin: true });
 const TAPVS_IN_THREAD = director('tapvs in a thread', {}, { threads: 1 });
 /** Each with a queue; one of them has to share the other core with the sender. */
 const TAPVS_IN_THREADS = director('tapvs in two threads', { queues: 2 }, { threads: 2 }, [OUTER_CORE, CONTENDER_CORE]);
+/** Without a TAP. */
+const TAPVS_PACKET = attached('tapvs, AF_PACKET', { io: 'af_packet' });
+const TAPVS_XDP = attached('tapvs, AF_XDP', { io: 'af_xdp' });
 const TAPVS_OFFLOAD = director('tapvs, offload', { offload: true });
 
 /** Durations and sizes. */
@@ -197,6 +204,37 @@ function outsideOfCalls(series: Series<Throughput>): Series<number> {
   return new Map(directors.map(([who, of]) => [who, of.map(({ userNs }, round) => userNs - calls[round].userNs)]));
 }
 
+/** As many frames as can be, on an interface that is there instead of a TAP: beside the same without a director, and the TAP. */
+async function* withoutTap(bench: Bench, context: Context, scale: Scale): AsyncGenerator<Row> {
+  for (const { method, label, replies } of METHODS) {
+    if (method === 'tunnel') continue;
+    const name = `${label}, 1 k flows, without a TAP`;
+    if (!context.selects(name)) continue;
+    const load: Load = { flows: 1000, replies, rate: 0, seconds: scale.seconds };
+    const contenders = [TAPVS, TAPVS_PACKET, TAPVS_XDP, PACKET_LOOP, XDP_LOOP];
+    const series = await interleave(context, name, contenders, (contender) =>
+      throughput(bench, contender, workOf(method), load),
+    );
+    const loopOf = (contender: Contender) => (contender === TAPVS_PACKET ? PACKET_LOOP : XDP_LOOP);
+    yield* rows(
+      series,
+      { case: name, figure: 'forwarded', unit: 'kpps', better: 'more' },
+      ({ perSecond }) => perSecond / THOUSAND,
+      (contender) => {
+        if (!contender.isDirector || contender === TAPVS) return [];
+        const bar = contender === TAPVS_XDP ? { bar: BARS.xdpOfTap } : {};
+        return [{ contender: TAPVS, ...bar }, { contender: loopOf(contender) }];
+      },
+    );
+    yield* rows(
+      series,
+      { case: name, figure: 'CPU per packet', unit: 'ns', better: 'less' },
+      ({ cpuNs }) => cpuNs,
+      (contender) => (contender === TAPVS_PACKET || contender === TAPVS_XDP ? [{ contender: loopOf(contender) }] : []),
+    );
+  }
+}
+
 /** A load that leaves time to sleep: what waking up costs, and whether anything gets lost. */
 async function* lightLoad(bench: Bench, context: Context, scale: Scale, uring: Contender): AsyncGenerator<Row> {
   for (const { method, label, replies } of METHODS) {
@@ -241,7 +279,7 @@ async function* atRest(bench: Bench, context: Context, scale: Scale): AsyncGener
 }
 
 /** Stands for nobody in between. */
-const BRIDGE: Contender = { name: 'bare bridge', isDirector: false, cores: [], command: () => [] };
+const BRIDGE: Contender = { name: 'bare bridge', isDirector: false, cores: [], attaches: false, command: () => [] };
 
 /** One TCP stream. */
 async function* bulkTransfer(bench: Bench, context: Context, scale: Scale): AsyncGenerator<Row> {
@@ -284,6 +322,7 @@ async function* run(context: Context): AsyncGenerator<Row, void> {
   arena.layOut();
   const uring = await bestUringLoop(bench, context, scale);
   yield* saturated(bench, context, scale, uring);
+  yield* withoutTap(bench, context, scale);
   yield* lightLoad(bench, context, scale, uring);
   yield* atRest(bench, context, scale);
   yield* bulkTransfer(bench, context, scale);
