@@ -14,7 +14,7 @@ import type { Destination } from './services/destination.ts';
 import type { FirewallMarks } from './services/marks.ts';
 import type { Registry } from './services/registry.ts';
 import type { Service } from './services/service.ts';
-import { IN_BYTES, IN_PKTS, OUT_BYTES, OUT_PKTS, type Stats } from './services/stats.ts';
+import type { Stats } from './services/stats.ts';
 import type { SysctlValues } from './sysctl.ts';
 
 /** What the frame path tells the outside; each is called only where something noteworthy happens, never per packet. */
@@ -64,23 +64,18 @@ export function connectionsOf(dp: Datapath, family: Family): Connections {
   return family === 4 ? dp.connections4 : dp.connections6;
 }
 
-function count(stats: Stats, packets: number, bytes: number, length: number): void {
-  stats.counts[packets]++;
-  stats.counts[bytes] += length;
-}
-
 /** Counts a packet from a client, of `length` bytes, for its destination, the service and the director. */
 export function countIn(dp: Datapath, destination: Destination | null, length: number): void {
   if (destination === null || !destination.available) return;
-  count(destination.stats, IN_PKTS, IN_BYTES, length);
-  count(destination.service.stats, IN_PKTS, IN_BYTES, length);
-  count(dp.stats, IN_PKTS, IN_BYTES, length);
+  destination.stats.countIn(length);
+  destination.service.stats.countIn(length);
+  dp.stats.countIn(length);
 }
 
 /** Counts a packet from a server. */
 export function countOut(dp: Datapath, destination: Destination | null, length: number): void {
   if (destination === null || !destination.available) return;
-  count(destination.stats, OUT_PKTS, OUT_BYTES, length);
-  count(destination.service.stats, OUT_PKTS, OUT_BYTES, length);
-  count(dp.stats, OUT_PKTS, OUT_BYTES, length);
+  destination.stats.countOut(length);
+  destination.service.stats.countOut(length);
+  dp.stats.countOut(length);
 }

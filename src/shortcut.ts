@@ -140,58 +140,72 @@ export class Shortcut {
   }
 
   #fromClient(protocol: number, source: number, destination: number): number {
-    const connections = this.#connections;
-    const { table } = connections;
+    const { table } = this.#connections;
     const ports = this.#ports;
-    if (table.findReply4(protocol, destination, ports & 0xffff, source, ports >>> 16) !== 0) return LONG_WAY;
+    if (
+      table.first4(protocol, destination, ports & 0xffff) !== 0 &&
+      table.findReply4(protocol, destination, ports & 0xffff, source, ports >>> 16) !== 0
+    ) {
+      return LONG_WAY;
+    }
     const row = table.findRequest4(protocol, source, destination, ports);
-    if (row === 0 || !this.#isUsual(row, INPUT)) return LONG_WAY;
+    return row !== 0 && this.#isUsual(row, INPUT) ? this.#toServer(row, protocol) : LONG_WAY;
+  }
+
+  #toServer(row: number, protocol: number): number {
+    const connections = this.#connections;
+    const { rows, daddr } = connections.table;
     const server = connections.destinationOf(row);
     if (server === null || !server.available) return LONG_WAY;
     const hop = this.#host.hopOf(server);
     if (hop === null || hop.neighbour === null) return LONG_WAY;
 
-    const { rows } = table;
     const total = this.#sizes & 0xffff;
     const forward = rows[row + FLAGS] & FWD_MASK;
     const outer = forward === TUNNEL ? IPV4_HEADER : 0;
     if (total > hop.mtu - outer || hop.mtu < LEAST_MTU || !isReachable(hop.neighbour)) return LONG_WAY;
-    if (forward === MASQ) {
-      if (!this.#hasChecksum(protocol)) return LONG_WAY;
-      this.#rewrite(protocol, DST, rows[row + table.daddr], rows[row + META] & 0xffff);
-      this.#send(hop.neighbour, this.#ip, total);
-    } else if (forward === ROUTE) {
+    let verdict: number;
+    if (forward === ROUTE) {
+      verdict = VERDICT_ROUTE;
       this.#age();
-      this.#send(hop.neighbour, this.#ip, total);
+    } else if (forward === MASQ && this.#hasChecksum(protocol)) {
+      verdict = VERDICT_MASQ;
+      this.#rewrite(protocol, DST, rows[row + daddr], rows[row + META] & 0xffff);
     } else if (forward === TUNNEL && server.family === 4 && server.tunnelType === TUNNEL_IPIP) {
+      verdict = VERDICT_TUNNEL;
       this.#age();
       this.#encapsulate(hop.source[0], server.words[0]);
-      this.#send(hop.neighbour, this.#ip - IPV4_HEADER, total + IPV4_HEADER);
     } else return LONG_WAY;
-    countIn(this.#dp, server, total);
     rows[row + IN_PKTS]++;
-    this.#restart(row);
-    return forward === MASQ ? VERDICT_MASQ : forward === ROUTE ? VERDICT_ROUTE : VERDICT_TUNNEL;
+    this.#restart(rows, row);
+    countIn(this.#dp, server, total);
+    this.#wire.sendIpv4(hop.neighbour, this.#ip - outer, total + outer);
+    return verdict;
   }
 
   #fromServer(protocol: number, source: number, destination: number): number {
-    const connections = this.#connections;
-    const { table } = connections;
+    const { table } = this.#connections;
     const { rows } = table;
     const ports = this.#ports;
     const row = table.findReply4(protocol, destination, ports & 0xffff, source, ports >>> 16);
     if (row === 0 || !this.#isUsual(row, OUTPUT)) return LONG_WAY;
     if ((rows[row + FLAGS] & FWD_MASK) !== MASQ || rows[row + CONTROL] !== 0) return LONG_WAY;
+    return this.#toClient(row, protocol);
+  }
+
+  #toClient(row: number, protocol: number): number {
+    const connections = this.#connections;
+    const { rows, vaddr } = connections.table;
     const server = connections.destinationOf(row);
     if (server === null || !server.available) return LONG_WAY;
     const next = this.#host.nextHop(4, this.#addresses, DST);
     const total = this.#sizes & 0xffff;
     if (next === null || !isReachable(next) || total > next.interface.mtu || !this.#hasChecksum(protocol))
       return LONG_WAY;
-    this.#rewrite(protocol, SRC, rows[row + table.vaddr], rows[row + PORTS] & 0xffff);
-    this.#send(next, this.#ip, total);
+    this.#rewrite(protocol, SRC, rows[row + vaddr], rows[row + PORTS] & 0xffff);
+    this.#restart(rows, row);
     countOut(this.#dp, server, total);
-    this.#restart(row);
+    this.#wire.sendIpv4(next, this.#ip, total);
     return VERDICT_REPLY;
   }
 
@@ -199,16 +213,14 @@ export class Shortcut {
   #isUsual(row: number, direction: number): boolean {
     const connections = this.#connections;
     const { rows } = connections.table;
-    if ((rows[row + FLAGS] & UNUSUAL) !== 0) return false;
     const timeout = connections.timeoutIfUnchanged(row, direction, this.#tcpFlags);
     const expires = (this.#dp.tick + timeout) | 0;
     this.#timeout = timeout;
     this.#expires = expires;
-    return timeout >= 0 && ((expires - rows[row + EXPIRES]) | 0) >= 0;
+    return timeout >= 0 && ((expires - rows[row + EXPIRES]) | 0) >= 0 && (rows[row + FLAGS] & UNUSUAL) === 0;
   }
 
-  #restart(row: number): void {
-    const { rows } = this.#connections.table;
+  #restart(rows: Int32Array, row: number): void {
     rows[row + TIMEOUT] = this.#timeout;
     rows[row + EXPIRES] = this.#expires;
   }
@@ -261,10 +273,6 @@ export class Shortcut {
     view.setInt32(outer + 8, (control << 16) | (~foldShort(sum) & 0xffff));
     view.setInt32(outer + 12, source);
     view.setInt32(outer + 16, destination);
-  }
-
-  #send(to: neighbour.Neighbour, ip: number, length: number): void {
-    this.#wire.sendTo(to.interface, ip, length, ETHERTYPE_IPV4, to.macHigh, to.macLow);
   }
 }
 

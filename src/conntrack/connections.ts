@@ -12,7 +12,16 @@ import { ApplicationState } from './application.ts';
 import { ACTIVE_CONNS, countOf, INACTIVE_CONNS } from './counts.ts';
 import { type EngineIdentity, EngineTemplates } from './engine-templates.ts';
 import { MASQ } from './forward-method.ts';
-import {
+import * as layout from './layout.ts';
+import type { ProtocolTimeouts } from './protocols.ts';
+import { nextSctpState, SCTP_ESTABLISHED } from './sctp-state.ts';
+import { ConnectionTable } from './table.ts';
+import * as tcpState from './tcp-state.ts';
+import { UDP_NORMAL } from './udp-state.ts';
+import { TimerWheel } from './wheel.ts';
+
+// Numbers of other modules are read from there at every use; those of this one become part of the machine code.
+const {
   CADDR,
   CONTROL,
   DEST,
@@ -39,22 +48,8 @@ import {
   TEMPLATE_ASSURED,
   TIMEOUT,
   TRACKED,
-} from './layout.ts';
-import type { ProtocolTimeouts } from './protocols.ts';
-import { nextSctpState, SCTP_ESTABLISHED } from './sctp-state.ts';
-import { ConnectionTable } from './table.ts';
-import {
-  INPUT,
-  INPUT_ONLY,
-  isActive,
-  NORMAL_TABLE,
-  nextTcpState,
-  OUTPUT,
-  TCP_ESTABLISHED,
-  TCP_LISTEN,
-} from './tcp-state.ts';
-import { UDP_NORMAL } from './udp-state.ts';
-import { TimerWheel } from './wheel.ts';
+} = layout;
+const { INPUT, INPUT_ONLY, isActive, NORMAL_TABLE, nextTcpState, OUTPUT, TCP_ESTABLISHED, TCP_LISTEN } = tcpState;
 
 /** What a new connection lives for until its first packet has given it a state. */
 const NEW_TICKS = seconds(3);

@@ -13,6 +13,7 @@ import type { SharedLimit } from './shared-limit.ts';
 // Numbers of other modules are read from there at every use; those of this one become part of the machine code.
 const { MASQ } = method;
 const { CADDR, ENGINE, FLAGS, FWD_MASK, HASHED, META, NEXT, NO_CPORT, PORTS, strideOf, TEMPLATE } = layout;
+const { imul } = Math;
 /** The virtual and the server's address in a row of IPv4. */
 const VADDR4 = CADDR + 1;
 const DADDR4 = CADDR + 2;
@@ -157,18 +158,18 @@ export class ConnectionTable {
   }
 
   #bucket4(protocol: number, client: number, port: number): number {
-    let h = Math.imul(this.#seed ^ client, 0x9e3779b1);
+    let h = imul(this.#seed ^ client, 0x9e3779b1);
     h ^= h >>> 15;
-    h = Math.imul(h ^ ((protocol << 16) | port), 0x85ebca6b);
+    h = imul(h ^ ((protocol << 16) | port), 0x85ebca6b);
     h ^= h >>> 13;
-    h = Math.imul(h, 0xc2b2ae35);
+    h = imul(h, 0xc2b2ae35);
     return (h ^ (h >>> 16)) & this.#mask;
   }
 
   /** As {@link lookupIn} with the client's port, for addresses of one word and ports as they stand in a packet. */
   findRequest4(protocol: number, client: number, virtual: number, ports: number): number {
     const { rows } = this;
-    let row = this.#heads[this.#bucket4(protocol, client, ports >>> 16)];
+    let row = this.first4(protocol, client, ports >>> 16);
     while (row !== 0) {
       if (
         rows[row + PORTS] === ports &&
@@ -184,10 +185,15 @@ export class ConnectionTable {
     return 0;
   }
 
+  /** The first row of the bucket that a client's connections are in, or 0; for addresses of one word. */
+  first4(protocol: number, client: number, port: number): number {
+    return this.#heads[this.#bucket4(protocol, client, port)];
+  }
+
   /** As {@link lookupOut}, for addresses of one word. */
   findReply4(protocol: number, client: number, clientPort: number, server: number, serverPort: number): number {
     const { rows } = this;
-    let row = this.#heads[this.#bucket4(protocol, client, clientPort)];
+    let row = this.first4(protocol, client, clientPort);
     while (row !== 0) {
       const ports = rows[row + PORTS];
       if (rows[row + CADDR] === client && ports >>> 16 === clientPort) {

@@ -97,11 +97,28 @@ const SECURE = [
   'CL CL CL SR CL CL CL CL LA LI CL',
 ];
 
+/** Which line of a direction is for a segment with these flags: RST counts first, then SYN, FIN, ACK; -1 with none. */
+function lineOf(flags: number): number {
+  if ((flags & RST) !== 0) return 3;
+  if ((flags & SYN) !== 0) return 0;
+  if ((flags & FIN) !== 0) return 1;
+  return (flags & ACK) !== 0 ? 2 : -1;
+}
+
+/** The flags that count, and PSH between them. */
+const ALL_FLAGS = 0x1f;
+const LINES = 4;
 const COLUMNS = 16;
-/** The tables flattened: `[direction][flag class][state]`, columns padded to 16. */
+/** The tables flattened, so that one look is enough: `[direction][flags][state]`. */
 function flatten(lines: readonly string[]): Uint8Array {
-  const table = new Uint8Array(lines.length * COLUMNS);
-  for (const [i, line] of lines.entries()) table.set(row(line), i * COLUMNS);
+  const directions = lines.length / LINES;
+  const table = new Uint8Array(directions * (ALL_FLAGS + 1) * COLUMNS).fill(TCP_CLOSE);
+  for (let direction = 0; direction < directions; direction++) {
+    for (let flags = 0; flags <= ALL_FLAGS; flags++) {
+      const line = lineOf(flags);
+      if (line >= 0) table.set(row(lines[direction * LINES + line]), (direction * (ALL_FLAGS + 1) + flags) * COLUMNS);
+    }
+  }
   return table;
 }
 
@@ -110,11 +127,5 @@ export const SECURE_TABLE: Uint8Array = flatten(SECURE);
 
 /** The state after a packet with these TCP flags. Of several flags RST counts first, then SYN, FIN, ACK; none closes. */
 export function nextTcpState(table: Uint8Array, direction: number, state: number, flags: number): number {
-  let line: number;
-  if ((flags & RST) !== 0) line = 3;
-  else if ((flags & SYN) !== 0) line = 0;
-  else if ((flags & FIN) !== 0) line = 1;
-  else if ((flags & ACK) !== 0) line = 2;
-  else return TCP_CLOSE;
-  return table[(direction * 4 + line) * COLUMNS + state];
+  return table[(direction << 9) | ((flags & ALL_FLAGS) << 4) | state];
 }

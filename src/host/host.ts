@@ -147,8 +147,10 @@ export class Host {
 
   /** The way to a destination; null when there is none. */
   hopOf(destination: Destination): Hop | null {
-    const known = this.#hops[destination.id];
-    if (known !== undefined) return known;
+    return this.#hops[destination.id] ?? this.#findHop(destination);
+  }
+
+  #findHop(destination: Destination): Hop | null {
     const { family, words } = destination;
     const own = this.isOwn(family, words, 0);
     const neighbour = own ? null : this.nextHop(family, words, 0);

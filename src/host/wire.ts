@@ -17,6 +17,8 @@ import { Unfinished } from '../packet/unfinished.ts';
 import type { Interface, Port } from './interface.ts';
 import { INCOMPLETE, type Neighbour, type Neighbours, STALE, type WaitingPacket } from './neighbours.ts';
 
+const { ETHERNET_HEADER, ETHERTYPE_IPV4 } = ethernet;
+
 /** Frames that may wait on one device; more are sent early. */
 const QUEUE = 2 * BURST;
 
@@ -192,6 +194,23 @@ export class Wire {
   /** Writes the link header in front of what begins at `at` and queues the frame. */
   sendTo(on: Interface, at: number, length: number, type: number, macHigh: number, macLow: number): void {
     this.#sendTo(on, at, length, type, macHigh, macLow, 0, 0);
+  }
+
+  /** Sends a complete IPv4 packet that is no larger than the interface allows to a neighbour that has a MAC address. */
+  sendIpv4(to: Neighbour, ip: number, length: number): void {
+    const { view } = this;
+    const on = to.interface;
+    if (on.vlan !== 0) {
+      this.#sendTo(on, ip, length, ethernet.ETHERTYPE_IPV4, to.macHigh, to.macLow, 0, 0);
+      return;
+    }
+    const frame = ip - ETHERNET_HEADER;
+    // Both addresses and the type in three words and a half.
+    view.setInt32(frame, (to.macHigh << 16) | (to.macLow >>> 16));
+    view.setInt32(frame + 4, (to.macLow << 16) | on.macHigh);
+    view.setInt32(frame + 8, on.macLow);
+    view.setUint16(frame + 12, ETHERTYPE_IPV4);
+    this.#queue(on.port, frame, length + ETHERNET_HEADER, 0, 0);
   }
 
   /** Sends an IP packet that is no larger than the interface allows to a neighbour, or lets it wait for the MAC address. */

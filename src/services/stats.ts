@@ -5,10 +5,10 @@
 
 /** Indices into {@link Stats.counts}. */
 export const CONNS = 0;
-export const IN_PKTS = 1;
-export const OUT_PKTS = 2;
-export const IN_BYTES = 3;
-export const OUT_BYTES = 4;
+const IN_PKTS = 1;
+const OUT_PKTS = 2;
+const IN_BYTES = 3;
+const OUT_BYTES = 4;
 const FIELDS = 5;
 
 /** How often the estimator runs, in milliseconds. */
@@ -41,6 +41,20 @@ export class Stats {
   readonly #last = new Float64Array(FIELDS);
   /** The moving averages: conns and packets in 1/1024 per second, bytes in 1/32 per second. */
   readonly #average = new Float64Array(FIELDS);
+
+  /** Counts a packet from a client, of `length` bytes. */
+  countIn(length: number): void {
+    const { counts } = this;
+    counts[IN_PKTS] += 1;
+    counts[IN_BYTES] += length;
+  }
+
+  /** Counts a packet from a server. */
+  countOut(length: number): void {
+    const { counts } = this;
+    counts[OUT_PKTS] += 1;
+    counts[OUT_BYTES] += length;
+  }
 
   /** One estimator step; called every {@link ESTIMATE_PERIOD_MS}. Moves each average a quarter of the way to the rate. */
   estimate(): void {
