@@ -208,7 +208,7 @@ test('what is no YAML, or too much of it, is refused', (t) => {
 
 test('what does not go with several threads is refused', (t) => {
   t.deepEqual(complaints(t, `${BASE}\ndirector: { threads: 2 }\nsync:\n  - { role: master }\n`), [
-    "tapvs.yaml:9:7: sync[0].role: 'master' is not possible in several threads: connections are told of by one",
+    "tapvs.yaml:9:7: sync[0].role: 'master' is not possible in several threads: a daemon speaks for one thread",
   ]);
   t.is(load(t, `${BASE}\ndirector: { threads: 2 }\nservices: [{ fwmark: 1 }]\n`).director.threads, 2);
 });
