@@ -13,6 +13,7 @@
             "src/native/device.c",
             "src/native/frames.c",
             "src/native/handover.c",
+            "src/native/memory.c",
             "src/native/notify.c",
             "src/native/packet.c",
             "src/native/packet-addon.c",

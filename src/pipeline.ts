@@ -163,6 +163,7 @@ export class Pipeline implements Datapath {
     const frames = port.device.receive(this.#incoming as FrameBatch);
     this.received += frames;
     const untagged = interfaceOf(interfaces, 0);
+    if (untagged !== null) this.#shortcut.readAhead(offsets, lengths, frames);
     let requests = this.#mayShortenRequests();
     let replies = this.#mayShortenReplies();
     for (let i = 0; i < frames; i++) {

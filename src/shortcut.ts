@@ -12,6 +12,7 @@
 import type { Connections } from './conntrack/connections.ts';
 import * as method from './conntrack/forward-method.ts';
 import * as layout from './conntrack/layout.ts';
+import type { ConnectionTable } from './conntrack/table.ts';
 import * as tcpState from './conntrack/tcp-state.ts';
 import { countIn, countOut, type Datapath } from './datapath.ts';
 import type { Host } from './host/host.ts';
@@ -23,6 +24,7 @@ import { outerTos } from './modes/tun.ts';
 import * as checksum from './packet/checksum.ts';
 import * as ethernet from './packet/ethernet.ts';
 import * as ipv4 from './packet/ipv4.ts';
+import { BURST } from './packet/pool.ts';
 import * as tcp from './packet/tcp.ts';
 import * as udp from './packet/udp.ts';
 import * as destinations from './services/destination.ts';
@@ -32,8 +34,22 @@ import { V } from './verdicts.ts';
 export const LONG_WAY = -1;
 
 // Numbers of other modules are read from there at every use; those of this one become part of the machine code.
-const { CONTROL, ELSEWHERE, EXPIRES, FLAGS, FWD_MASK, HELPED, IN_PKTS, META, NO_CPORT, ONE_PACKET, PORTS, TIMEOUT } =
-  layout;
+const {
+  CONTROL,
+  DADDR4,
+  VADDR4,
+  ELSEWHERE,
+  EXPIRES,
+  FLAGS,
+  FWD_MASK,
+  HELPED,
+  IN_PKTS,
+  META,
+  NO_CPORT,
+  ONE_PACKET,
+  PORTS,
+  TIMEOUT,
+} = layout;
 const { MASQ, ROUTE, TUNNEL } = method;
 const { INPUT, OUTPUT } = tcpState;
 const { INCOMPLETE, STALE } = neighbour;
@@ -43,9 +59,13 @@ const { SYN, TCP_CHECKSUM, TCP_HEADER } = tcp;
 const { UDP_CHECKSUM, UDP_HEADER } = udp;
 const { halves, foldShort } = checksum;
 const { TUNNEL_IPIP } = destinations;
+/** Any shorter frame holds neither a TCP nor a UDP header. */
+const LEAST_FRAME = ethernet.ETHERNET_HEADER + ipv4.IPV4_HEADER + udp.UDP_HEADER;
+/** So many connections stay in the cache without more ado (the second level has 1 MiB or more). */
+const CACHED_CONNECTIONS = 8192;
 /** Of a way that even tunnelled packets can go (RFC 791 3.2). */
 const LEAST_MTU = 68 + ipv4.IPV4_HEADER;
-/** Places of the two addresses. */
+/** The two ends of a packet. */
 const SRC = 0;
 const DST = 1;
 /** Where a TCP header has its flags. */
@@ -66,6 +86,8 @@ export class Shortcut {
   readonly #host: Host;
   readonly #wire: Wire;
   readonly #connections: Connections;
+  readonly #table: ConnectionTable;
+  readonly #rows: Int32Array;
 
   // The packet at hand: where it is, and the words of its header.
   #ip = 0;
@@ -75,13 +97,16 @@ export class Shortcut {
   #fragment = 0;
   /** Time to live, protocol and checksum. */
   #control = 0;
-  readonly #addresses = new Int32Array(2);
+  #source = 0;
+  #destination = 0;
   /** Source and destination port. */
   #ports = 0;
   #tcpFlags = 0;
   // Its connection, and when that will end.
   #timeout = 0;
   #expires = 0;
+  /** The buckets of a burst. */
+  readonly #buckets = new Int32Array(BURST);
 
   constructor(dp: Datapath) {
     this.#dp = dp;
@@ -89,6 +114,8 @@ export class Shortcut {
     this.#host = dp.host;
     this.#wire = dp.wire;
     this.#connections = dp.connections4;
+    this.#table = dp.connections4.table;
+    this.#rows = this.#table.rows;
   }
 
   /**
@@ -100,7 +127,7 @@ export class Shortcut {
    */
   take(on: Interface, frame: number, length: number, requests: boolean, replies: boolean): number {
     const view = this.#view;
-    if (length < ETHERNET_HEADER + IPV4_HEADER + UDP_HEADER) return LONG_WAY;
+    if (length < LEAST_FRAME) return LONG_WAY;
     const isIpv4 = view.getUint16(frame + 12) === ETHERTYPE_IPV4;
     if (!isIpv4 || view.getUint16(frame) !== on.macHigh || view.getInt32(frame + 2) !== on.macLow) return LONG_WAY;
 
@@ -130,8 +157,8 @@ export class Shortcut {
     this.#sizes = sizes;
     this.#fragment = fragment;
     this.#control = control;
-    this.#addresses[SRC] = source;
-    this.#addresses[DST] = destination;
+    this.#source = source;
+    this.#destination = destination;
     this.#ports = view.getInt32(ip + IPV4_HEADER);
     this.#tcpFlags = tcpFlags;
     if (host.isOwn4(destination)) return requests ? this.#fromClient(protocol, source, destination) : LONG_WAY;
@@ -139,8 +166,31 @@ export class Shortcut {
     return this.#fromServer(protocol, source, destination);
   }
 
+  /**
+   * Reads ahead what {@link take} will need of the connection table for a burst of frames, if the table is larger than the
+   * cache. It decides nothing.
+   */
+  readAhead(offsets: Int32Array, lengths: Int32Array, frames: number): void {
+    const table = this.#table;
+    if (table.size < CACHED_CONNECTIONS) return;
+    const view = this.#view;
+    const buckets = this.#buckets;
+    let found = 0;
+    for (let i = 0; i < frames; i++) {
+      const ip = offsets[i] + ETHERNET_HEADER;
+      if (lengths[i] < LEAST_FRAME || view.getUint16(ip - 2) !== ETHERTYPE_IPV4) continue;
+      const protocol = view.getUint8(ip + 9);
+      const ports = view.getInt32(ip + IPV4_HEADER);
+      const destination = view.getInt32(ip + 16);
+      buckets[found++] = this.#host.isOwn4(destination)
+        ? table.bucket4(protocol, view.getInt32(ip + 12), ports >>> 16)
+        : table.bucket4(protocol, destination, ports & 0xffff);
+    }
+    table.readAhead(buckets, found);
+  }
+
   #fromClient(protocol: number, source: number, destination: number): number {
-    const { table } = this.#connections;
+    const table = this.#table;
     const ports = this.#ports;
     if (
       table.first4(protocol, destination, ports & 0xffff) !== 0 &&
@@ -153,9 +203,8 @@ export class Shortcut {
   }
 
   #toServer(row: number, protocol: number): number {
-    const connections = this.#connections;
-    const { rows, daddr } = connections.table;
-    const server = connections.destinationOf(row);
+    const rows = this.#rows;
+    const server = this.#connections.destinationOf(row);
     if (server === null || !server.available) return LONG_WAY;
     const hop = this.#host.hopOf(server);
     if (hop === null || hop.neighbour === null) return LONG_WAY;
@@ -170,7 +219,7 @@ export class Shortcut {
       this.#age();
     } else if (forward === MASQ && this.#hasChecksum(protocol)) {
       verdict = VERDICT_MASQ;
-      this.#rewrite(protocol, DST, rows[row + daddr], rows[row + META] & 0xffff);
+      this.#rewrite(protocol, DST, rows[row + DADDR4], rows[row + META] & 0xffff);
     } else if (forward === TUNNEL && server.family === 4 && server.tunnelType === TUNNEL_IPIP) {
       verdict = VERDICT_TUNNEL;
       this.#age();
@@ -184,25 +233,23 @@ export class Shortcut {
   }
 
   #fromServer(protocol: number, source: number, destination: number): number {
-    const { table } = this.#connections;
-    const { rows } = table;
+    const rows = this.#rows;
     const ports = this.#ports;
-    const row = table.findReply4(protocol, destination, ports & 0xffff, source, ports >>> 16);
+    const row = this.#table.findReply4(protocol, destination, ports & 0xffff, source, ports >>> 16);
     if (row === 0 || !this.#isUsual(row, OUTPUT)) return LONG_WAY;
     if ((rows[row + FLAGS] & FWD_MASK) !== MASQ || rows[row + CONTROL] !== 0) return LONG_WAY;
     return this.#toClient(row, protocol);
   }
 
   #toClient(row: number, protocol: number): number {
-    const connections = this.#connections;
-    const { rows, vaddr } = connections.table;
-    const server = connections.destinationOf(row);
+    const rows = this.#rows;
+    const server = this.#connections.destinationOf(row);
     if (server === null || !server.available) return LONG_WAY;
-    const next = this.#host.nextHop(4, this.#addresses, DST);
+    const next = this.#host.nextHop4(this.#destination);
     const total = this.#sizes & 0xffff;
     if (next === null || !isReachable(next) || total > next.interface.mtu || !this.#hasChecksum(protocol))
       return LONG_WAY;
-    this.#rewrite(protocol, SRC, rows[row + vaddr], rows[row + PORTS] & 0xffff);
+    this.#rewrite(protocol, SRC, rows[row + VADDR4], rows[row + PORTS] & 0xffff);
     this.#restart(rows, row);
     countOut(this.#dp, server, total);
     this.#wire.sendIpv4(next, this.#ip, total);
@@ -211,9 +258,8 @@ export class Shortcut {
 
   /** Whether the packet does nothing to its connection but to start its timer again, for no less than there is left. */
   #isUsual(row: number, direction: number): boolean {
-    const connections = this.#connections;
-    const { rows } = connections.table;
-    const timeout = connections.timeoutIfUnchanged(row, direction, this.#tcpFlags);
+    const rows = this.#rows;
+    const timeout = this.#connections.timeoutIfUnchanged(row, direction, this.#tcpFlags);
     const expires = (this.#dp.tick + timeout) | 0;
     this.#timeout = timeout;
     this.#expires = expires;
@@ -242,8 +288,8 @@ export class Shortcut {
   #rewrite(protocol: number, end: number, to: number, toPort: number): void {
     const view = this.#view;
     const ip = this.#ip;
-    const from = this.#addresses[end];
-    const kept = this.#addresses[end ^ 1];
+    const from = end === SRC ? this.#source : this.#destination;
+    const kept = end === SRC ? this.#destination : this.#source;
     const fromPort = (this.#ports >>> (end === SRC ? 16 : 0)) & 0xffff;
     const aged = (this.#control >>> 16) - 0x100;
     const header = halves(this.#sizes) + halves(this.#fragment) + aged + halves(kept) + halves(to);

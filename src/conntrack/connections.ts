@@ -15,7 +15,7 @@ import { MASQ } from './forward-method.ts';
 import * as layout from './layout.ts';
 import type { ProtocolTimeouts } from './protocols.ts';
 import { nextSctpState, SCTP_ESTABLISHED } from './sctp-state.ts';
-import { ConnectionTable } from './table.ts';
+import { ConnectionTable, type TableMemory } from './table.ts';
 import * as tcpState from './tcp-state.ts';
 import { UDP_NORMAL } from './udp-state.ts';
 import { TimerWheel } from './wheel.ts';
@@ -92,9 +92,10 @@ export class Connections {
     destinations: readonly (Destination | null)[],
     timeouts: ProtocolTimeouts,
     observer: ConnectionObserver,
+    memory?: TableMemory,
   ) {
     this.family = family;
-    this.table = new ConnectionTable(wordsOf(family), capacity, seed);
+    this.table = new ConnectionTable(wordsOf(family), capacity, seed, memory);
     this.engines = new EngineTemplates(wordsOf(family));
     this.#wheel = new TimerWheel(this.table.rows, tick, (row, now) => this.#expire(row, now));
     this.#destinations = destinations;

@@ -34,6 +34,10 @@ export const MARK = 12;
 /** The client's address; the virtual address and the server's follow, each of the table's width. */
 export const CADDR = 13;
 
+/** The virtual and the server's address in a row of IPv4. */
+export const VADDR4 = 14;
+export const DADDR4 = 15;
+
 export const NO_DESTINATION = -1;
 
 /** Words in a row, for addresses of one word (IPv4) or four (IPv6). */

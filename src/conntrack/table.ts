@@ -12,11 +12,12 @@ import type { SharedLimit } from './shared-limit.ts';
 
 // Numbers of other modules are read from there at every use; those of this one become part of the machine code.
 const { MASQ } = method;
-const { CADDR, ENGINE, FLAGS, FWD_MASK, HASHED, META, NEXT, NO_CPORT, PORTS, strideOf, TEMPLATE } = layout;
+const { CADDR, DADDR4, VADDR4, ENGINE, FLAGS, FWD_MASK, HASHED, META, NEXT, NO_CPORT, PORTS, strideOf, TEMPLATE } =
+  layout;
 const { imul } = Math;
-/** The virtual and the server's address in a row of IPv4. */
-const VADDR4 = CADDR + 1;
-const DADDR4 = CADDR + 2;
+
+/** Gives so many bytes, all 0. */
+export type TableMemory = (bytes: number) => ArrayBuffer;
 
 export class ConnectionTable {
   /** Words of an address: 1 for IPv4, 4 for IPv6. */
@@ -49,17 +50,18 @@ export class ConnectionTable {
    * @param width words of an address.
    * @param capacity how many connections there may be.
    * @param seed makes the hash unpredictable to those who choose addresses and ports.
+   * @param memory gives so many bytes, all 0.
    */
-  constructor(width: number, capacity: number, seed: number) {
+  constructor(width: number, capacity: number, seed: number, memory: TableMemory = (bytes) => new ArrayBuffer(bytes)) {
     this.width = width;
     this.stride = strideOf(width);
     this.capacity = capacity;
     this.vaddr = CADDR + width;
     this.daddr = CADDR + 2 * width;
-    this.rows = new Int32Array((capacity + 1) * this.stride);
+    this.rows = new Int32Array(memory((capacity + 1) * this.stride * Int32Array.BYTES_PER_ELEMENT));
     let buckets = 1024;
     while (buckets < capacity) buckets *= 2;
-    this.#heads = new Int32Array(buckets);
+    this.#heads = new Int32Array(memory(buckets * Int32Array.BYTES_PER_ELEMENT));
     this.#mask = buckets - 1;
     this.#seed = seed | 0;
     this.#fresh = this.stride;
@@ -157,7 +159,8 @@ export class ConnectionTable {
     return 0;
   }
 
-  #bucket4(protocol: number, client: number, port: number): number {
+  /** The bucket that a client's connections are in, for addresses of one word. */
+  bucket4(protocol: number, client: number, port: number): number {
     let h = imul(this.#seed ^ client, 0x9e3779b1);
     h ^= h >>> 15;
     h = imul(h ^ ((protocol << 16) | port), 0x85ebca6b);
@@ -185,9 +188,25 @@ export class ConnectionTable {
     return 0;
   }
 
+  /**
+   * Reads the first `count` of these buckets, and then the first row of each. A row takes the time of two reads from memory
+   * that depend on each other; in loops as short as these the processor has many of them under way at once.
+   */
+  readAhead(buckets: Int32Array, count: number): void {
+    const heads = this.#heads;
+    const { rows } = this;
+    for (let i = 0; i < count; i++) buckets[i] = heads[buckets[i]];
+    let read = 0;
+    for (let i = 0; i < count; i++) read |= rows[buckets[i]];
+    this.wasRead = read;
+  }
+
+  /** Of no meaning, but that what {@link readAhead} reads is used for something. */
+  wasRead = 0;
+
   /** The first row of the bucket that a client's connections are in, or 0; for addresses of one word. */
   first4(protocol: number, client: number, port: number): number {
-    return this.#heads[this.#bucket4(protocol, client, port)];
+    return this.#heads[this.bucket4(protocol, client, port)];
   }
 
   /** As {@link lookupOut}, for addresses of one word. */

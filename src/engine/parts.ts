@@ -14,6 +14,7 @@ import { Neighbours } from '../host/neighbours.ts';
 import { Reassembly } from '../host/reassembly.ts';
 import { neighbourActions } from '../host/resolution.ts';
 import { Wire } from '../host/wire.ts';
+import { tableMemory } from '../native/table-memory.ts';
 import { loadOwn, type OwnModuleName } from '../own-module.ts';
 import { FramePool } from '../packet/pool.ts';
 import { Pipeline } from '../pipeline.ts';
@@ -90,7 +91,8 @@ export function assemble(configuration: Configuration, listener: EngineListener,
   const makeConnections = (family: 4 | 6) => {
     const seed = Math.floor(random() * 2 ** 32);
     const { maxConnections } = configuration;
-    const connections = new Connections(family, maxConnections, seed, 0, registry.destinations, timeouts, observer);
+    const { destinations } = registry;
+    const connections = new Connections(family, maxConnections, seed, 0, destinations, timeouts, observer, tableMemory);
     connections.table.limit = team?.limit(family, maxConnections) ?? null;
     return connections;
   };

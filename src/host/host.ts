@@ -137,6 +137,13 @@ export class Host {
     return route.neighbour;
   }
 
+  /** The same for an IPv4 address by itself, if the neighbour has been found before; else null. */
+  nextHop4(word: number): Neighbour | null {
+    const route = this.#routes4.lookup4(word);
+    if (route === null) return null;
+    return route.gateway === null ? route.interface.neighbours4.get4(word) : route.neighbour;
+  }
+
   /** The address that the director sends from to the address at `words[at]`, or null when there is no way. */
   sourceFor(family: Family, words: Words, at: number): Words | null {
     const route = this.route(family, words, at);

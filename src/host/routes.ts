@@ -1,4 +1,4 @@
-import { type Family, inPrefix, type Prefix, type Words } from '../address.ts';
+import { type Family, inPrefix, maskWords, type Prefix, type Words } from '../address.ts';
 import type { Interface } from './interface.ts';
 import type { Neighbour } from './neighbours.ts';
 
@@ -28,10 +28,15 @@ export class Route implements Prefix {
  */
 export class RouteTable {
   readonly #routes: Route[] = [];
+  /** Of IPv4 routes the networks and their masks, in the same order: looked at for every reply. */
+  #networks = new Int32Array(0);
+  #masks = new Int32Array(0);
 
   add(route: Route): void {
     const after = this.#routes.findIndex((other) => other.length < route.length);
     this.#routes.splice(after < 0 ? this.#routes.length : after, 0, route);
+    this.#masks = Int32Array.from(this.#routes, ({ length }) => maskWords(length)[0]);
+    this.#networks = Int32Array.from(this.#routes, ({ words }, i) => words[0] & this.#masks[i]);
   }
 
   /** The most specific route to the address at `words[at]`, or null. */
@@ -40,6 +45,14 @@ export class RouteTable {
       const route = this.#routes[i];
       if (inPrefix(route, words, at)) return route;
     }
+    return null;
+  }
+
+  /** The same for an IPv4 address by itself. */
+  lookup4(word: number): Route | null {
+    const networks = this.#networks;
+    const masks = this.#masks;
+    for (let i = 0; i < networks.length; i++) if ((word & masks[i]) === networks[i]) return this.#routes[i];
     return null;
   }
 

@@ -11,6 +11,7 @@
 #include "arguments.h"
 #include "device.h"
 #include "handover.h"
+#include "memory.h"
 #include "notify.h"
 #include "packet-addon.h"
 #include "tap.h"
@@ -263,6 +264,7 @@ NAPI_MODULE_INIT() {
       {.utf8name = "detach", .method = detach, .attributes = napi_enumerable},
       {.utf8name = "adopt", .method = adopt, .attributes = napi_enumerable},
       {.utf8name = "close", .method = close_handle, .attributes = napi_enumerable},
+      {.utf8name = "memory", .method = table_memory, .attributes = napi_enumerable},
       {.utf8name = "notify", .method = notify, .attributes = napi_enumerable},
   };
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);

@@ -177,6 +177,8 @@ export interface TapBinding {
    * @throws {@link TapSystemError}
    */
   notify(path: string, message: string): void;
+  /** Zeroed memory on large pages, where the kernel has them. Throws when there is no address space left for it. */
+  memory(bytes: number): ArrayBuffer;
 }
 
 let loaded: TapBinding | undefined;
