@@ -2,8 +2,10 @@
  * The director: what a program makes, configures, starts, listens to and stops. What works behind it is an engine
  * (engine/); what happens to a packet is in pipeline.ts.
  */
+import { SystemClock } from './clock.ts';
 import { configure, type DirectorOptions } from './configuration.ts';
 import { DirectorEmitter } from './emitter.ts';
+import { type Drain, type DrainOptions, Drains } from './engine/drains.ts';
 import type { DirectorCounters, DirectorEvents, Engine, EngineListener } from './engine/engine.ts';
 import type { ExplainOptions, Explanation } from './engine/explain/explanation.ts';
 import { LocalEngine } from './engine/local.ts';
@@ -45,6 +47,7 @@ export class Director extends DirectorEmitter implements Control {
   readonly marks: Marks;
 
   readonly #engine: Engine;
+  readonly #drains: Drains;
   #onPassed: PassedHandler | null = null;
 
   /** @throws DirectorError ERR_INVALID_OPTION */
@@ -60,6 +63,8 @@ export class Director extends DirectorEmitter implements Control {
         ? new LocalEngine(configuration, listener)
         : new ThreadedEngine(configuration, listener);
     this.#engine = engine;
+    const clock = configuration.clock ?? new SystemClock();
+    this.#drains = new Drains(engine, clock, (progress) => this.emit('drain', progress));
     this.sysctl = {
       names: sysctlNames,
       get: (name) => engine.getSysctl(name),
@@ -82,6 +87,7 @@ export class Director extends DirectorEmitter implements Control {
 
   /** Closes the devices. The tables can still be listed; the director cannot be started again. */
   stop(): void {
+    this.#drains.stop();
     this.#engine.stop();
   }
 
@@ -156,6 +162,26 @@ export class Director extends DirectorEmitter implements Control {
   /** @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE, ERR_NO_SUCH_DESTINATION */
   deleteDestination(key: ServiceKey, destination: DestinationKey): void {
     this.#engine.deleteDestination(key, destination);
+  }
+
+  /**
+   * Takes a real server out of service without breaking a connection: gives it weight 0 and lets the connections and
+   * templates that it has go on until they end, or until the deadline. Tells by the event `drain`.
+   * @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE, ERR_NO_SUCH_DESTINATION; ERR_DRAINING for one that is
+   *   being drained already
+   */
+  drain(key: ServiceKey, destination: DestinationKey, options?: DrainOptions): Drain {
+    return this.#drains.start(key, destination, options);
+  }
+
+  /** The drain of a server; undefined when it is not being drained. @throws DirectorError ERR_INVALID_OPTION */
+  drainOf(key: ServiceKey, destination: DestinationKey): Drain | undefined {
+    return this.#drains.of(key, destination);
+  }
+
+  /** The servers that are being drained. */
+  drains(): Drain[] {
+    return this.#drains.list();
   }
 
   // ---- Timeouts, statistics, listings -----------------------------------------------------------------------------

@@ -4,6 +4,7 @@ export type { DirectorOptions, InterfaceOptions, NeighbourOptions, RouteOptions 
 export { FORWARD_NAMES, type ForwardMethod } from './conntrack/forward-method.ts';
 export * from './devices/index.ts';
 export { Director } from './director.ts';
+export type { Drain, DrainOptions, DrainProgress, DrainState } from './engine/drains.ts';
 export type { DirectorCounters, DirectorEvents } from './engine/engine.ts';
 export type {
   ExplainOptions,

@@ -1,10 +1,17 @@
-/** Services, real servers and connections as listings show them: plain objects, made when somebody asks. */
+/** Services, real servers and connections as listings show them: plain objects, made when somebody asks; and the way back. */
 import { formatAddress } from './address.ts';
 import type { Connections } from './conntrack/connections.ts';
+import { MASQ, TUNNEL } from './conntrack/forward-method.ts';
 import { CADDR, ELSEWHERE, EXPIRES, FLAGS, META, PORTS } from './conntrack/layout.ts';
 import { stateName } from './conntrack/protocols.ts';
-import type { ConnectionEntry, DestinationEntry, ServiceEntry } from './services/config.ts';
-import type { Destination } from './services/destination.ts';
+import type {
+  ConnectionEntry,
+  DestinationEntry,
+  DestinationOptions,
+  ServiceEntry,
+  ServiceKey,
+} from './services/config.ts';
+import { type Destination, TUNNEL_CSUM, TUNNEL_GRE, TUNNEL_GUE, TUNNEL_REMCSUM } from './services/destination.ts';
 import { type Service, SVC_PERSISTENT } from './services/service.ts';
 import { TICKS_PER_SECOND } from './ticks.ts';
 
@@ -78,4 +85,19 @@ export function connectionEntry(connections: Connections, row: number, tick: num
     engine: identity?.engine ?? '',
     engineData: identity?.data ?? '',
   };
+}
+
+/** The key of a service that a listing shows. */
+export function keyOfEntry({ protocol, address, port, fwmark, family }: ServiceEntry): ServiceKey {
+  return protocol === 'fwm' ? { fwmark, family } : { protocol, address, port };
+}
+
+/** The options of a server that a listing shows. */
+export function optionsOfEntry(entry: DestinationEntry): DestinationOptions {
+  const { method, weight, upperThreshold, lowerThreshold, tunnelType, tunnelPort, tunnelFlags } = entry;
+  const thresholds = { weight, upperThreshold, lowerThreshold };
+  if (method !== TUNNEL) return { method: method === MASQ ? 'masq' : 'route', ...thresholds };
+  const type = tunnelType === TUNNEL_GUE ? 'gue' : tunnelType === TUNNEL_GRE ? 'gre' : 'ipip';
+  const checksum = tunnelFlags === TUNNEL_CSUM ? 'csum' : tunnelFlags === TUNNEL_REMCSUM ? 'remcsum' : 'none';
+  return { method: 'tunnel', ...thresholds, tunnel: { type, port: tunnelPort, checksum } };
 }

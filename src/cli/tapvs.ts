@@ -2,11 +2,12 @@
 /** The command `tapvs`. Each of its subcommands is a file in `commands/`. */
 import { Command } from 'commander';
 import { check } from './commands/check.ts';
+import { drain } from './commands/drain.ts';
 import { explain } from './commands/explain.ts';
 import { run } from './commands/run.ts';
 
 const program = new Command('tapvs')
   .description('The Linux Virtual Server director in user space.')
   .showHelpAfterError();
-for (const command of [run, check, explain]) program.addCommand(command);
+for (const command of [run, check, explain, drain]) program.addCommand(command);
 await program.parseAsync();

@@ -3,6 +3,7 @@
  * most likely worth nothing are dropped (kernel behaviour: ip_vs_random_dropentry, todrop_entry).
  */
 import { PROTO_SCTP, PROTO_TCP } from '../packet/ipv4.ts';
+import type { Destination } from '../services/destination.ts';
 import { seconds } from '../ticks.ts';
 import type { Connections } from './connections.ts';
 import {
@@ -92,10 +93,17 @@ export function drop(connections: Connections, row: number): void {
 
 /** Ends all connections of servers that were removed (`expire_nodest_conn`). */
 export function dropUnavailable(connections: Connections): void {
+  dropOf(connections, ({ available }) => !available);
+}
+
+/** Ends all connections and templates of some servers, and what they hang on if nothing else does. */
+export function dropOf(connections: Connections, goes: (destination: Destination) => boolean): void {
   const { table } = connections;
   const { rows } = table;
   table.forEach((row) => {
-    if (rows[row + N_CONTROL] !== 0 || connections.destinationOf(row)?.available !== false) return;
+    if (rows[row + N_CONTROL] !== 0) return;
+    const destination = connections.destinationOf(row);
+    if (destination === null || !goes(destination)) return;
     const controller = rows[row + CONTROL];
     connections.destroy(row);
     if (controller === 0 || (rows[controller + FLAGS] & HASHED) === 0) return;

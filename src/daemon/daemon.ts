@@ -52,6 +52,7 @@ export class Daemon {
       logger.fatal({ device, reason: error.message }, 'a device has failed');
       onFailure(error);
     });
+    logDrains(director, logger);
     try {
       await applyAll(plan(emptyConfiguration(), configuration), running, loaded);
       complainOf(loaded, { path: ['privileges'] }, () => account !== null && become(account));
@@ -159,6 +160,18 @@ export class Daemon {
 function makeRunning(director: Director, logger: Logger, account: Account | null): Running {
   const recorded = (by: string) => recordChanges(director, (what, details) => logger.info({ by, ...details }, what));
   return { director, control: recorded('file'), remote: recorded('socket'), logger, account, opened: new Map() };
+}
+
+/** Logs that a drain begins, and how it ends. */
+function logDrains(director: Director, logger: Logger): void {
+  const begun = new Set<string>();
+  director.on('drain', ({ service, destination, state, ...left }) => {
+    const server = JSON.stringify([service, destination]);
+    if (state === 'draining' && begun.has(server)) return;
+    if (state === 'draining') begun.add(server);
+    else begun.delete(server);
+    logger.info({ service, server: destination, state, ...left }, 'drain');
+  });
 }
 
 function openDirector(loaded: Loaded, logger: Logger): Director {

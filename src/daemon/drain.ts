@@ -1,27 +1,10 @@
 /** Letting a director run dry: no new connections, until the active ones have ended. */
 import { setTimeout as pause } from 'node:timers/promises';
-import { MASQ, TUNNEL } from '../conntrack/forward-method.ts';
 import type { Control } from '../ipvsadm/control.ts';
-import type { DestinationEntry, DestinationOptions, ServiceEntry, ServiceKey } from '../services/config.ts';
-import { TUNNEL_CSUM, TUNNEL_GRE, TUNNEL_GUE, TUNNEL_REMCSUM } from '../services/destination.ts';
+import { keyOfEntry, optionsOfEntry } from '../listing.ts';
 
 /** How often to look, in milliseconds. */
 const LOOK_MS = 100;
-
-/** The key of a service that a listing shows. */
-export function keyOfEntry({ protocol, address, port, fwmark, family }: ServiceEntry): ServiceKey {
-  return protocol === 'fwm' ? { fwmark, family } : { protocol, address, port };
-}
-
-/** The options of a server that a listing shows. */
-export function optionsOfEntry(entry: DestinationEntry): DestinationOptions {
-  const { method, weight, upperThreshold, lowerThreshold, tunnelType, tunnelPort, tunnelFlags } = entry;
-  const thresholds = { weight, upperThreshold, lowerThreshold };
-  if (method !== TUNNEL) return { method: method === MASQ ? 'masq' : 'route', ...thresholds };
-  const type = tunnelType === TUNNEL_GUE ? 'gue' : tunnelType === TUNNEL_GRE ? 'gre' : 'ipip';
-  const checksum = tunnelFlags === TUNNEL_CSUM ? 'csum' : tunnelFlags === TUNNEL_REMCSUM ? 'remcsum' : 'none';
-  return { method: 'tunnel', ...thresholds, tunnel: { type, port: tunnelPort, checksum } };
-}
 
 /** The connections that are active, as listings count them: established ones, with TCP. */
 export function activeConnections(control: Control): number {

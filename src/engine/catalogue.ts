@@ -1,6 +1,6 @@
 /** Services and real servers as they are added, edited and removed, with what that means for the host and its connections. */
 import type { Address } from '../address.ts';
-import { dropUnavailable } from '../conntrack/drop-entry.ts';
+import { dropOf, dropUnavailable } from '../conntrack/drop-entry.ts';
 import { MASQ, TUNNEL } from '../conntrack/forward-method.ts';
 import { invalidOption } from '../errors.ts';
 import type { DestinationKey, DestinationOptions, ServiceKey, ServiceOptions } from '../services/config.ts';
@@ -82,6 +82,16 @@ export class Catalogue {
     const { address, text, port } = destinationName(service, destination);
     registry.deleteDestination(registry.destination(service, address, port, text));
     this.#endConnectionsOfRemoved();
+  }
+
+  /** Ends what a server has of connections and templates, as its removal would with `expire_nodest_conn`. */
+  expireConnections(key: ServiceKey, destination: DestinationKey): void {
+    const service = this.get(key);
+    const { address, text, port } = destinationName(service, destination);
+    const server = this.#parts.registry.destination(service, address, port, text);
+    const { connections4, connections6, tellings } = this.#parts;
+    for (const connections of [connections4, connections6]) dropOf(connections, (one) => one === server);
+    tellings.throwAgain();
   }
 
   #checkFamily(service: Service, address: Address, text: string, method: number): void {

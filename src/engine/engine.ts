@@ -21,6 +21,7 @@ import type { MarkRule } from '../services/marks.ts';
 import type { RateSnapshot, StatsSnapshot } from '../services/stats.ts';
 import type { SyncCounters } from '../sync/daemons.ts';
 import type { VerdictName } from '../verdicts.ts';
+import type { DrainProgress } from './drains.ts';
 import type { ExplainOptions, Explanation } from './explain/explanation.ts';
 
 /** What a director tells those who listen (`director.on(...)`). Nothing is built for events that nobody listens to. */
@@ -31,6 +32,8 @@ export interface DirectorEvents {
   destinationOverload: (service: ServiceEntry, destination: DestinationEntry) => void;
   /** A service had no server for a packet. */
   noDestination: (service: ServiceEntry) => void;
+  /** A server that is being drained has fewer connections, or is done; see {@link Director.drain}. */
+  drain: (progress: DrainProgress) => void;
   /** A device died; it is not used any more. */
   deviceError: (interfaceName: string, error: Error) => void;
 }
@@ -85,6 +88,8 @@ export interface Engine {
   addDestination(key: ServiceKey, destination: DestinationKey, options?: DestinationOptions, place?: number): number;
   editDestination(key: ServiceKey, destination: DestinationKey, options?: DestinationOptions): void;
   deleteDestination(key: ServiceKey, destination: DestinationKey): void;
+  /** Ends what a server has of connections and templates. */
+  expireConnections(key: ServiceKey, destination: DestinationKey): void;
   addMark(rule: MarkRule): void;
   clearMarks(): void;
 

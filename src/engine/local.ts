@@ -128,6 +128,10 @@ export class LocalEngine implements Engine {
     this.#catalogue.deleteDestination(key, destination);
   }
 
+  expireConnections(key: ServiceKey, destination: DestinationKey): void {
+    this.#catalogue.expireConnections(key, destination);
+  }
+
   addMark(rule: MarkRule): void {
     this.#parts.marks.add(rule);
   }

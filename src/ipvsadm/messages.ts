@@ -32,6 +32,8 @@ function failure(error: DirectorError, command: CommandName | undefined): string
       return 'Operation not supported';
     case 'ERR_CLOSED':
     case 'ERR_CONTROL':
+    case 'ERR_DRAINING':
+    case 'ERR_HANDOVER':
     case 'ERR_WORKER':
     case 'ERR_UNSUPPORTED_PLATFORM':
       return 'Protocol not available';

@@ -325,6 +325,10 @@ export class ThreadedEngine implements Engine {
     this.#everywhere('deleteDestination', key, destination);
   }
 
+  expireConnections(key: ServiceKey, destination: DestinationKey): void {
+    this.#everywhere('expireConnections', key, destination);
+  }
+
   addMark(rule: MarkRule): void {
     if (this.#links.length > 1) refuseLocalMark(rule);
     this.#everywhere('addMark', rule);

@@ -72,6 +72,32 @@ test('tapvs explain says why it cannot', async (t) => {
   t.regex(nobody.stderr, /^No director is running: asked on /);
 });
 
+test('tapvs drain takes a server out of service, tells how it stands, and takes it back', async (t) => {
+  const { director, socket } = await serve(t);
+  director.ipvsadm('-A -t 192.0.2.100:80 -p 300');
+  director.ipvsadm('-a -t 192.0.2.100:80 -r 192.0.2.11 -w 5');
+  director.ipvsadm('-A -f 7');
+  director.ipvsadm('-a -f 7 -r 192.0.2.11');
+  const weight = () => director.services().map(({ destinations }) => destinations[0]?.weight);
+  const drain = (...words: string[]) => command('tapvs', ['drain', ...words], socket);
+  const place = ['-t', '192.0.2.100:80', '-r', '192.0.2.11'];
+  t.deepEqual(await drain(...place), {
+    status: 0,
+    stdout: 'tcp 192.0.2.100:80 -> 192.0.2.11:80: drained, 0 active, 0 inactive, 0 templates\n',
+    stderr: '',
+  });
+  t.deepEqual(weight(), [0, 1]);
+  t.like(await drain('-f', '7', '-r', '192.0.2.11', '--remove'), { status: 0 });
+  t.deepEqual(weight(), [0, undefined]);
+
+  t.like(await drain('-l'), { status: 0, stdout: '' });
+  t.like(await drain('--cancel', ...place), { status: 1, stderr: 'this server is not being drained\n' });
+  for (const words of [[], ['-t', '192.0.2.100:80'], [...place, '-u', '192.0.2.100:80'], [...place, '-d', 'x']]) {
+    t.like(await drain(...words), { status: 1, stdout: '' }, words.join(' '));
+  }
+  t.regex((await drain('-t', '192.0.2.100:80', '-r', '192.0.2.12')).stderr, /^no such destination/);
+});
+
 const LINES = [
   '-A -t 192.0.2.100:80 -s rr',
   '-A -t 192.0.2.100:80',

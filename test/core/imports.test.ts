@@ -139,6 +139,7 @@ test('other people’s code has few doors', (t) => {
   t.deepEqual(lines(packages).sort(), [
     'address.ts imports ip6addr',
     'cli/commands/check.ts imports commander',
+    'cli/commands/drain.ts imports commander',
     'cli/commands/explain.ts imports commander',
     'cli/commands/options.ts imports commander',
     'cli/commands/run.ts imports commander',

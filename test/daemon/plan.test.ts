@@ -3,12 +3,12 @@ import test from 'ava';
 import fc from 'fast-check';
 import { buildDirector } from '../../src/daemon/build.ts';
 import type { Configuration, ServiceConfiguration } from '../../src/daemon/configuration.ts';
-import { keyOfEntry } from '../../src/daemon/drain.ts';
 import { silentLog } from '../../src/daemon/log.ts';
 import { checkSchema, emptyConfiguration } from '../../src/daemon/schema.ts';
 import type { Running } from '../../src/daemon/section.ts';
 import { plan, SECTIONS } from '../../src/daemon/sections.ts';
 import { type Director, MemoryDevice, type ServiceEntry } from '../../src/index.ts';
+import { keyOfEntry } from '../../src/listing.ts';
 import { buildFrame } from '../../src/packet/index.ts';
 
 const CLIENT = { mac: '02:00:00:00:00:17', ip: '192.0.2.17' };
