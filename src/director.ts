@@ -9,6 +9,7 @@ import { type Drain, type DrainOptions, Drains } from './engine/drains.ts';
 import type { DirectorCounters, DirectorEvents, Engine, EngineListener } from './engine/engine.ts';
 import type { ExplainOptions, Explanation } from './engine/explain/explanation.ts';
 import { LocalEngine } from './engine/local.ts';
+import type { Workload } from './engine/workload.ts';
 import { invalidOption } from './errors.ts';
 import type { Control } from './ipvsadm/control.ts';
 import { type IpvsadmResult, ipvsadm } from './ipvsadm/ipvsadm.ts';
@@ -221,6 +222,14 @@ export class Director extends DirectorEmitter implements Control {
 
   counters(): DirectorCounters {
     return this.#engine.counters();
+  }
+
+  /**
+   * How busy it is: connections by state, how full the tables are, how large bursts, how late timers. Costs a look at every
+   * connection: for once in a while, not for every packet.
+   */
+  workload(): Workload {
+    return this.#engine.workload();
   }
 
   /**

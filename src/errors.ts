@@ -15,6 +15,7 @@ export type DirectorErrorCode =
   | 'ERR_DEVICE'
   | 'ERR_HANDOVER'
   | 'ERR_CONTROL'
+  | 'ERR_METRICS'
   | 'ERR_CLOSED'
   | 'ERR_WORKER'
   | 'ERR_UNSUPPORTED'

@@ -12,6 +12,7 @@ export type {
   ExplanationFrame,
   ExplanationStep,
 } from './engine/explain/explanation.ts';
+export type { Histogram, StateCount, TableFill, Workload } from './engine/workload.ts';
 export { DirectorError, type DirectorErrorCode } from './errors.ts';
 export type { IpvsadmResult } from './ipvsadm/ipvsadm.ts';
 export type { PassedHandler } from './pipeline.ts';

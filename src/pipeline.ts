@@ -105,6 +105,8 @@ export class Pipeline implements Datapath {
   readonly verdicts: Float64Array = new Float64Array(VERDICT_NAMES.length);
   /** Frames read. */
   received = 0;
+  /** How many bursts there were of so many frames, by the number of frames. */
+  readonly bursts: Float64Array = new Float64Array(BURST + 1);
   /** Whether packets for others are routed. */
   forwarding = false;
   onPassed: PassedHandler | null = null;
@@ -195,7 +197,10 @@ export class Pipeline implements Datapath {
       replies = this.#mayShortenReplies();
     }
     // The slots of what is queued are filled anew by the next burst.
-    if (frames > 0) this.wire.flush();
+    if (frames > 0) {
+      this.bursts[frames]++;
+      this.wire.flush();
+    }
     return frames;
   }
 

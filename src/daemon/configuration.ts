@@ -72,6 +72,13 @@ export interface ControlConfiguration {
   readonly group?: string;
 }
 
+/** Where metrics are served. */
+export interface MetricsConfiguration {
+  readonly address: string;
+  /** 0: nowhere. */
+  readonly port: number;
+}
+
 /** Whom the process becomes once its devices are open. */
 export interface PrivilegesConfiguration {
   readonly user?: string;
@@ -104,4 +111,5 @@ export interface Configuration {
   readonly services: readonly ServiceConfiguration[];
   readonly sync: readonly SyncConfiguration[];
   readonly control: ControlConfiguration;
+  readonly metrics: MetricsConfiguration;
 }

@@ -7,6 +7,7 @@ import type { Change, Section } from './section.ts';
 import { control } from './sections/control.ts';
 import { devices } from './sections/devices.ts';
 import { director } from './sections/director.ts';
+import { metrics } from './sections/metrics.ts';
 import { interfaces, neighbours, routes } from './sections/network.ts';
 import { log, privileges, stop } from './sections/process.ts';
 import { services } from './sections/services.ts';
@@ -29,6 +30,7 @@ export const SECTIONS: readonly Section[] = [
   services,
   sync,
   control,
+  metrics,
 ] as readonly Section[];
 
 /** Which sections a plan is for. */

@@ -23,6 +23,7 @@ import type { SyncCounters } from '../sync/daemons.ts';
 import type { VerdictName } from '../verdicts.ts';
 import type { DrainProgress } from './drains.ts';
 import type { ExplainOptions, Explanation } from './explain/explanation.ts';
+import type { Workload } from './workload.ts';
 
 /** What a director tells those who listen (`director.on(...)`). Nothing is built for events that nobody listens to. */
 export interface DirectorEvents {
@@ -105,6 +106,7 @@ export interface Engine {
   statistics(): StatsSnapshot;
   rates(): RateSnapshot;
   counters(): DirectorCounters;
+  workload(): Workload;
   explain(packet: string | Uint8Array, options?: ExplainOptions): Explanation;
 
   startDaemon(options: DaemonOptions): void;

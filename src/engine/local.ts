@@ -26,6 +26,7 @@ import { Loop } from './loop.ts';
 import { assemble, type Parts } from './parts.ts';
 import { Steering } from './steering.ts';
 import type { Team } from './team.ts';
+import { countStates, type Workload } from './workload.ts';
 
 const LONGEST_TIMEOUT = 31 * 86400;
 
@@ -208,6 +209,22 @@ export class LocalEngine implements Engine {
       handOnLost: this.#crossings.reduce((sum, crossing) => sum + crossing.handOnLost, 0),
       sync: sync.counters,
       verdicts: Object.fromEntries(VERDICT_NAMES.map((name, i) => [name, verdicts[i]])) as Record<VerdictName, number>,
+    };
+  }
+
+  workload(): Workload {
+    this.#loop.settle();
+    const { connections4, connections6, pipeline, configuration } = this.#parts;
+    const both = [connections4, connections6];
+    return {
+      tables: both.map(({ family, table }) => ({
+        family,
+        entries: table.size,
+        capacity: configuration.maxConnections,
+      })),
+      states: both.flatMap(countStates),
+      bursts: Array.from(pipeline.bursts),
+      lag: this.#loop.lag(),
     };
   }
 

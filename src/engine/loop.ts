@@ -10,6 +10,7 @@ import { SVC_ONEPACKET } from '../services/service.ts';
 import { ESTIMATE_PERIOD_MS } from '../services/stats.ts';
 import type { Catalogue } from './catalogue.ts';
 import { type Parts, updateDefence } from './parts.ts';
+import { type Histogram, Lag } from './workload.ts';
 
 /** Bursts that one wake-up may handle per device before timers and the user's own code get their turn. */
 const MAX_ROUNDS = 8;
@@ -24,6 +25,7 @@ export class Loop {
   readonly #parts: Parts;
   readonly #catalogue: Catalogue;
   readonly #dropEntry: DropEntry;
+  #lag: Lag;
   #stopTimer: (() => void) | null = null;
   #state: 'new' | 'running' | 'stopped' = 'new';
   #nextSecondMs = 0;
@@ -37,6 +39,7 @@ export class Loop {
     this.#parts = parts;
     this.#catalogue = catalogue;
     this.#dropEntry = new DropEntry(parts.configuration.random);
+    this.#lag = new Lag(TIMER_PERIOD_MS, 0);
   }
 
   start(): void {
@@ -59,7 +62,11 @@ export class Loop {
     this.#nextSecondMs = elapsedMs + SECOND_MS;
     this.#nextEstimateMs = elapsedMs + ESTIMATE_PERIOD_MS;
     this.#nextTrashMs = elapsedMs + TRASH_PERIOD_MS;
-    this.#stopTimer = time.clock.every(TIMER_PERIOD_MS, () => this.#advance());
+    this.#lag = new Lag(TIMER_PERIOD_MS, elapsedMs);
+    this.#stopTimer = time.clock.every(TIMER_PERIOD_MS, () => {
+      this.#lag.came(time.elapsedMs());
+      this.#advance();
+    });
     if (this.#parts.configuration.spin) this.#continueSoon();
   }
 
@@ -192,6 +199,11 @@ export class Loop {
       const service = connections.destinationOf(row)?.service;
       return service !== undefined && (service.flags & SVC_ONEPACKET) !== 0;
     });
+  }
+
+  /** How late timers were looked at. */
+  lag(): Histogram {
+    return this.#lag.snapshot();
   }
 
   /** Ends what was over before this moment, so that it is not listed or counted. */

@@ -34,6 +34,7 @@ function failure(error: DirectorError, command: CommandName | undefined): string
     case 'ERR_CONTROL':
     case 'ERR_DRAINING':
     case 'ERR_HANDOVER':
+    case 'ERR_METRICS':
     case 'ERR_WORKER':
     case 'ERR_UNSUPPORTED_PLATFORM':
       return 'Protocol not available';

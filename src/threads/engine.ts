@@ -9,6 +9,7 @@ import type { Configuration } from '../configuration.ts';
 import type { Device } from '../devices/device.ts';
 import type { DirectorCounters, Engine, EngineEvent, EngineListener } from '../engine/engine.ts';
 import type { ExplainOptions, Explanation } from '../engine/explain/explanation.ts';
+import type { Workload } from '../engine/workload.ts';
 import { DirectorError } from '../errors.ts';
 import type { FrameRing } from '../packet/frame-ring.ts';
 import type {
@@ -28,7 +29,7 @@ import type { RateSnapshot, StatsSnapshot } from '../services/stats.ts';
 import { refuseCode, refuseConfiguration, refuseDaemon, refuseLocalMark, refuseSharing } from './limits.ts';
 import { WorkerLink } from './link.ts';
 import { memberships, ringsOf } from './membership.ts';
-import { mergeCounters, mergeService, mergeServices, sum } from './merge.ts';
+import { mergeCounters, mergeService, mergeServices, mergeWorkloads, sum } from './merge.ts';
 import { type EnginePlan, type PackedError, type Told, unpackError } from './messages.ts';
 
 /** How long a thread may take for one call. The longest listings take seconds. */
@@ -261,6 +262,7 @@ export class ThreadedEngine implements Engine {
       ['statistics', this.statistics()],
       ['rates', this.rates()],
       ['counters', this.counters()],
+      ['workload', this.workload()],
       ['getTimeouts', this.getTimeouts()],
       ['daemons', this.daemons()],
     ]);
@@ -384,6 +386,10 @@ export class ThreadedEngine implements Engine {
 
   counters(): DirectorCounters {
     return this.#listing('counters', mergeCounters);
+  }
+
+  workload(): Workload {
+    return this.#listing('workload', mergeWorkloads);
   }
 
   explain(packet: string | Uint8Array, options?: ExplainOptions): Explanation {

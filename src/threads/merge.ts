@@ -1,5 +1,6 @@
 /** What several engines list, as one director's listing. Each counted its own packets; counts of connections are shared. */
 import type { DirectorCounters } from '../engine/engine.ts';
+import type { StateCount, Workload } from '../engine/workload.ts';
 import type { ServiceEntry } from '../services/config.ts';
 import type { RateSnapshot, StatsSnapshot } from '../services/stats.ts';
 
@@ -46,5 +47,30 @@ export function mergeCounters(parts: readonly DirectorCounters[]): DirectorCount
     handOnLost: total('handOnLost'),
     sync: parts[0].sync,
     verdicts: sum(parts.map(({ verdicts }) => verdicts)),
+  };
+}
+
+/** Connections are one thread's or another's, and how many there may be is said of all together. */
+export function mergeWorkloads(parts: readonly Workload[]): Workload {
+  const [first] = parts;
+  const added = (lists: readonly (readonly number[])[]) =>
+    lists[0].map((_, i) => lists.reduce((so, list) => so + list[i], 0));
+  const states = new Map<string, StateCount>();
+  for (const one of parts.flatMap((part) => part.states)) {
+    const key = `${one.family} ${one.protocol} ${one.state} ${one.template}`;
+    states.set(key, { ...one, count: one.count + (states.get(key)?.count ?? 0) });
+  }
+  return {
+    tables: first.tables.map((table, i) => ({
+      ...table,
+      entries: parts.reduce((so, { tables }) => so + tables[i].entries, 0),
+    })),
+    states: [...states.values()],
+    bursts: added(parts.map(({ bursts }) => bursts)),
+    lag: {
+      boundsSeconds: first.lag.boundsSeconds,
+      counts: added(parts.map(({ lag }) => lag.counts)),
+      sumSeconds: parts.reduce((so, { lag }) => so + lag.sumSeconds, 0),
+    },
   };
 }

@@ -61,6 +61,7 @@ const ORDER = [
   'director.ts',
   'devices',
   'index.ts',
+  'metrics',
   'control',
   'daemon',
   'cli',
@@ -147,6 +148,7 @@ test('other people’s code has few doors', (t) => {
     'daemon/file.ts imports yaml',
     'daemon/log.ts imports pino',
     'daemon/schema.ts imports ajv',
+    'daemon/sections/metrics.ts imports prom-client',
     'emitter.ts imports eventemitter3',
   ]);
 });

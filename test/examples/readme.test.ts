@@ -29,8 +29,9 @@ function folderWithPackage(t: ExecutionContext): string {
   return folder;
 }
 
-function run(t: ExecutionContext, program: string): string {
+function run(t: ExecutionContext, program: string, others: readonly string[] = []): string {
   const folder = folderWithPackage(t);
+  for (const other of others) symlinkSync(join(ROOT, 'node_modules', other), join(folder, 'node_modules', other));
   writeFileSync(join(folder, 'program.mjs'), program);
   return execFileSync(process.execPath, ['program.mjs'], { cwd: folder, encoding: 'utf8', timeout: 20_000 });
 }
@@ -54,6 +55,10 @@ test('the pieces that show the API make one program, which runs', (t) => {
 
 test('the program in threads runs as it stands', (t) => {
   t.is(run(t, programsUnder('In threads of its own')[0]!), '1 0\n');
+});
+
+test('the program with metrics runs as it stands', (t) => {
+  t.true(Number(run(t, programsUnder('Seeing what it does')[0]!, ['prom-client'])) > 100);
 });
 
 testWithTaps('the program on a TAP answers ping, and refuses what it has no server for', (t) => {

@@ -116,11 +116,12 @@ test('the package holds what it needs and nothing else', (t) => {
     'dist/index.js',
     'config.schema.json',
     'CONFIGURATION.md',
+    'grafana/dashboard.json',
   ]) {
     t.true(files.includes(needed), needed);
   }
   const allowed =
-    /^(package\.json|config\.schema\.json|LICENSE|[A-Z]+\.md|binding\.gyp|scripts\/install\.mjs|prebuilds\/.*\.node|src\/.*\.(ts|c|h)|dist\/.*\.(js|d\.ts|js\.map))$/;
+    /^(package\.json|config\.schema\.json|LICENSE|[A-Z]+\.md|binding\.gyp|scripts\/install\.mjs|grafana\/dashboard\.json|prebuilds\/.*\.node|src\/.*\.(ts|c|h)|dist\/.*\.(js|d\.ts|js\.map))$/;
   t.deepEqual(
     files.filter((file) => !allowed.test(file)),
     [],
