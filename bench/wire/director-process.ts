@@ -15,6 +15,7 @@ import {
   type TapOptions,
 } from '../../src/index.ts';
 import { CLIENT_ADDRESS, CONTENDER_MAC, DIRECTOR_ADDRESS, type Ends, SERVER_ADDRESS, VIP } from './arena.ts';
+import { TimedDevice } from './timed-device.ts';
 
 /** What the process is told. */
 export interface Task {
@@ -33,6 +34,8 @@ export interface Task {
 
 /** What the process knows of its run. */
 export interface DirectorReport extends DirectorCounters {
+  /** What was done between receiving a burst and handing on what came of it; null in threads, where it is not seen. */
+  readonly worked: { readonly ms: number; readonly frames: number; readonly bursts: number } | null;
   /** How late the program's own timers were, in milliseconds. */
   readonly timersLate: { readonly p50: number; readonly p99: number };
 }
@@ -51,8 +54,10 @@ const device =
   task.packetOptions === undefined
     ? TapDevice.open({ name: task.tap, mac: CONTENDER_MAC, ...task.tapOptions })
     : PacketDevice.open({ interface: task.tap, ...task.packetOptions });
+// Devices that go to threads cannot be wrapped.
+const timed = task.directorOptions.threads === undefined ? new TimedDevice(device) : null;
 const director = new Director({
-  interfaces: [{ device, addresses: [`${DIRECTOR_ADDRESS}/24`] }],
+  interfaces: [{ device: timed ?? device, addresses: [`${DIRECTOR_ADDRESS}/24`] }],
   routes: [{ to: 'default', via: CLIENT_ADDRESS }],
   neighbours: [
     { ip: CLIENT_ADDRESS, mac: ends.from, dev: device.name },
@@ -82,7 +87,8 @@ timers.enable();
 
 function report(): DirectorReport {
   const late = (percentile: number) => Math.max(0, timers.percentile(percentile) / NS_PER_MS - TIMER_MS);
-  return { ...director.counters(), timersLate: { p50: late(50), p99: late(99) } };
+  const worked = timed === null ? null : { ms: timed.workedMs, frames: timed.frames, bursts: timed.bursts };
+  return { ...director.counters(), worked, timersLate: { p50: late(50), p99: late(99) } };
 }
 
 console.log('ready');

@@ -54,6 +54,7 @@ class Forwarder {
   readonly #arena: Arena;
   readonly #tap: string;
   #marked: Readonly<Record<string, number>> = {};
+  #worked: DirectorReport['worked'] = null;
 
   private constructor(program: Program, contender: Contender, arena: Arena, tap: string) {
     this.program = program;
@@ -75,7 +76,9 @@ class Forwarder {
 
   /** From now on a director may do nothing but forward. */
   async mark(): Promise<void> {
-    this.#marked = (await this.#report())?.verdicts ?? {};
+    const report = await this.#report();
+    this.#marked = report?.verdicts ?? {};
+    this.#worked = report?.worked ?? null;
   }
 
   /** Ends it; returns what a director reports. @throws Error when it has done something else than to forward since marked. */
@@ -83,8 +86,9 @@ class Forwarder {
     const report = await this.#report();
     await this.program.stop('SIGKILL');
     if (this.#contender.attaches) this.#arena.removeInterface(this.#tap);
-    if (report !== null) this.#check(report.verdicts);
-    return report;
+    if (report === null) return null;
+    this.#check(report.verdicts);
+    return { ...report, worked: since(report.worked, this.#worked) };
   }
 
   async #report(): Promise<DirectorReport | null> {
@@ -93,13 +97,19 @@ class Forwarder {
   }
 
   #check(verdicts: Readonly<Record<string, number>>): void {
-    const since = Object.entries(verdicts).map(([name, count]) => [name, count - (this.#marked[name] ?? 0)] as const);
-    const sum = (of: typeof since) => of.reduce((total, [, count]) => total + count, 0);
-    const stray = sum(since.filter(([name]) => !FORWARDED.has(name)));
-    if (stray <= sum(since) * STRAY_SHARE + FEW) return;
-    const found = since.filter(([, count]) => count > 0);
+    const counted = Object.entries(verdicts).map(([name, count]) => [name, count - (this.#marked[name] ?? 0)] as const);
+    const sum = (of: typeof counted) => of.reduce((total, [, count]) => total + count, 0);
+    const stray = sum(counted.filter(([name]) => !FORWARDED.has(name)));
+    if (stray <= sum(counted) * STRAY_SHARE + FEW) return;
+    const found = counted.filter(([, count]) => count > 0);
     throw new Error(`${this.#contender.name} did not only forward: ${found.join(' ')}`);
   }
+}
+
+/** What was done since it was marked. */
+function since(now: DirectorReport['worked'], marked: DirectorReport['worked']): DirectorReport['worked'] {
+  if (now === null || marked === null) return now;
+  return { ms: now.ms - marked.ms, frames: now.frames - marked.frames, bursts: now.bursts - marked.bursts };
 }
 
 /** What all measures need. */

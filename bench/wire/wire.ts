@@ -26,6 +26,7 @@ const METHODS = [
 ] as const;
 
 const THOUSAND = 1000;
+const NS_PER_MS = 1e6;
 const GIGA = 1e9;
 const LIGHT_RATE = 100_000;
 /** A table has room for what is opened in a flood. */
@@ -175,6 +176,11 @@ async function* saturated(bench: Bench, context: Context, scale: Scale, uring: C
         ({ isDirector }) => (isDirector ? [{ contender: PLAIN_LOOP }] : []),
       );
       yield* rows(
+        workOnly(series),
+        { case: name, figure: 'work per packet between receiving and sending', unit: 'ns', better: 'less' },
+        (ns) => ns,
+      );
+      yield* rows(
         outsideOfCalls(series),
         { case: name, figure: 'CPU per packet outside of system calls', unit: 'ns', better: 'less' },
         (ns) => ns,
@@ -202,6 +208,20 @@ function outsideOfCalls(series: Series<Throughput>): Series<number> {
   const calls = series.get(PLAIN_LOOP) ?? [];
   const directors = [...series].filter(([{ isDirector }]) => isDirector);
   return new Map(directors.map(([who, of]) => [who, of.map(({ userNs }, round) => userNs - calls[round].userNs)]));
+}
+
+/** What the directors do with a packet in JavaScript, by the clock: whatever else the core does meanwhile is in it. */
+function workOnly(series: Series<Throughput>): Series<number> {
+  const figures = new Map<Contender, number[]>();
+  for (const [who, of] of series) {
+    const worked = of.map(({ report }) => report?.worked ?? null).filter((one) => one !== null);
+    if (worked.length > 0)
+      figures.set(
+        who,
+        worked.map(({ ms, frames }) => (ms * NS_PER_MS) / frames),
+      );
+  }
+  return figures;
 }
 
 /** As many frames as can be, on an interface that is there instead of a TAP: beside the same without a director, and the TAP. */
