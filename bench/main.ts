@@ -4,6 +4,7 @@
 import { parseArgs } from 'node:util';
 import { Cleanup } from '../examples/lab/cleanup.ts';
 import type { Bench, Context, Row } from './bench.ts';
+import { memory } from './memory.ts';
 import { micro } from './micro.ts';
 import { peers } from './peers/peers.ts';
 import { Progress } from './progress.ts';
@@ -12,7 +13,7 @@ import { headingLine, rowLines, summaryLine } from './table.ts';
 import { threads } from './threads/threads.ts';
 import { wire } from './wire/wire.ts';
 
-const BENCHES: readonly Bench[] = [micro, wire, threads, peers];
+const BENCHES: readonly Bench[] = [micro, memory, wire, threads, peers];
 const ROUNDS = 5;
 const QUICK_ROUNDS = 1;
 const MS_PER_SECOND = 1000;

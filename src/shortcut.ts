@@ -6,8 +6,8 @@
  * compares them); but nothing is changed before it is certain that nothing out of the ordinary comes up. If something does,
  * {@link Shortcut.take} returns {@link LONG_WAY}, and the packet goes the way that pipeline.ts describes.
  *
- * It is worth its lines because a packet's fields stay in local variables: no calls, and no object in between. See
- * ARCHITECTURE.md for what that saves.
+ * It is worth its lines because what is known of a packet stays in local variables and small fields, and because V8 can put
+ * its few functions into one another: a packet takes about a third of the time of the long way (`npm run bench -- micro`).
  */
 import type { Connections } from './conntrack/connections.ts';
 import * as method from './conntrack/forward-method.ts';

@@ -16,8 +16,8 @@ import { type Histogram, Lag } from './workload.ts';
 const MAX_ROUNDS = 8;
 /** How often timers are looked at, in milliseconds. */
 const TIMER_PERIOD_MS = 50;
-/** Connections that one look at the timers may end or file again: a few milliseconds' work. */
-const EXPIRE_BUDGET = 20_000;
+/** Connections that one look at the timers may end or file again: a few milliseconds' work, most of it waiting for memory. */
+const EXPIRE_BUDGET = 2_000;
 const SECOND_MS = 1000;
 const TRASH_PERIOD_MS = 60_000;
 

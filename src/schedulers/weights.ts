@@ -12,12 +12,15 @@ export function gcd(a: number, b: number): number {
 
 /**
  * Whether `a * weightA` is greater than `b * weightB`, exactly. A double holds the products only up to 2^53, which a
- * large load times a weight near 2^31 exceeds; so weights are taken in two halves.
+ * large load times a weight near 2^31 exceeds; then weights are taken in two halves.
  *
  * @param a less than 2^37, as is `b`
  * @param weightA 0 .. 2147483647, as is `weightB`
  */
 export function exceeds(a: number, weightA: number, b: number, weightB: number): boolean {
+  const left = a * weightA;
+  const right = b * weightB;
+  if (left <= Number.MAX_SAFE_INTEGER && right <= Number.MAX_SAFE_INTEGER) return left > right;
   const high = a * (weightA >>> 16) - b * (weightB >>> 16);
   const low = a * (weightA & 0xffff) - b * (weightB & 0xffff);
   return high * 65536 > -low;
