@@ -11,6 +11,8 @@ import type { ExplainOptions, Explanation } from './engine/explain/explanation.t
 import { LocalEngine } from './engine/local.ts';
 import type { Workload } from './engine/workload.ts';
 import { invalidOption } from './errors.ts';
+import type { HealthOptions, ServiceHealthEntry } from './health/config.ts';
+import { Health } from './health/health.ts';
 import type { Control } from './ipvsadm/control.ts';
 import { type IpvsadmResult, ipvsadm } from './ipvsadm/ipvsadm.ts';
 import type { PassedHandler } from './pipeline.ts';
@@ -48,6 +50,7 @@ export class Director extends DirectorEmitter implements Control {
   readonly marks: Marks;
 
   readonly #engine: Engine;
+  readonly #health: Health;
   readonly #drains: Drains;
   #onPassed: PassedHandler | null = null;
 
@@ -65,7 +68,9 @@ export class Director extends DirectorEmitter implements Control {
         : new ThreadedEngine(configuration, listener);
     this.#engine = engine;
     const clock = configuration.clock ?? new SystemClock();
-    this.#drains = new Drains(engine, clock, (progress) => this.emit('drain', progress));
+    const { random } = configuration;
+    this.#health = new Health(engine, clock, random, (change) => this.emit('health', change));
+    this.#drains = new Drains(this.#health.asConfigured(), clock, (progress) => this.emit('drain', progress));
     this.sysctl = {
       names: sysctlNames,
       get: (name) => engine.getSysctl(name),
@@ -83,11 +88,13 @@ export class Director extends DirectorEmitter implements Control {
    */
   start(): this {
     this.#engine.start();
+    this.#health.start();
     return this;
   }
 
   /** Closes the devices. The tables can still be listed; the director cannot be started again. */
   stop(): void {
+    this.#health.stop();
     this.#drains.stop();
     this.#engine.stop();
   }
@@ -133,12 +140,12 @@ export class Director extends DirectorEmitter implements Control {
 
   /** Removes a service and its servers. @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE */
   deleteService(key: ServiceKey): void {
-    this.#engine.deleteService(key);
+    this.#health.deleteService(key);
   }
 
   /** Removes all services. Connections stay until they expire. */
   flush(): void {
-    this.#engine.flush();
+    this.#health.flush();
   }
 
   /** Zeroes the counters of one service, or all of them. @throws DirectorError ERR_NO_SUCH_SERVICE */
@@ -148,7 +155,7 @@ export class Director extends DirectorEmitter implements Control {
 
   /** @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE, ERR_DESTINATION_EXISTS */
   addDestination(key: ServiceKey, destination: DestinationKey, options?: DestinationOptions): void {
-    this.#engine.addDestination(key, destination, options);
+    this.#health.addDestination(key, destination, options);
   }
 
   /**
@@ -157,12 +164,12 @@ export class Director extends DirectorEmitter implements Control {
    * @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE, ERR_NO_SUCH_DESTINATION
    */
   editDestination(key: ServiceKey, destination: DestinationKey, options?: DestinationOptions): void {
-    this.#engine.editDestination(key, destination, options);
+    this.#health.editDestination(key, destination, options);
   }
 
   /** @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE, ERR_NO_SUCH_DESTINATION */
   deleteDestination(key: ServiceKey, destination: DestinationKey): void {
-    this.#engine.deleteDestination(key, destination);
+    this.#health.deleteDestination(key, destination);
   }
 
   /**
@@ -183,6 +190,31 @@ export class Director extends DirectorEmitter implements Control {
   /** The servers that are being drained. */
   drains(): Drain[] {
     return this.#drains.list();
+  }
+
+  // ---- Health -----------------------------------------------------------------------------------------------------
+
+  /**
+   * Watches the servers of a service from now on, those too that are added later, or watches them in another way: checks them
+   * while the director is started, and lets their weights follow. What is set by hand is a server's configured weight, of
+   * which it has in the table what its health allows. Every change is told as the event `health`.
+   * @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE
+   */
+  watch(key: ServiceKey, options: HealthOptions): void {
+    this.#health.watch(key, options);
+  }
+
+  /**
+   * Watches a service no more: all its servers get their configured weights back.
+   * @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE when it is not watched
+   */
+  unwatch(key: ServiceKey): void {
+    this.#health.unwatch(key);
+  }
+
+  /** The health of the services that are watched. */
+  health(): ServiceHealthEntry[] {
+    return this.#health.entries();
   }
 
   // ---- Timeouts, statistics, listings -----------------------------------------------------------------------------

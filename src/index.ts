@@ -14,6 +14,7 @@ export type {
 } from './engine/explain/explanation.ts';
 export type { Histogram, StateCount, TableFill, Workload } from './engine/workload.ts';
 export { DirectorError, type DirectorErrorCode } from './errors.ts';
+export type * from './health/config.ts';
 export type { IpvsadmResult } from './ipvsadm/ipvsadm.ts';
 export type { PassedHandler } from './pipeline.ts';
 export * from './schedulers/index.ts';

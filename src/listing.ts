@@ -1,7 +1,7 @@
 /** Services, real servers and connections as listings show them: plain objects, made when somebody asks; and the way back. */
 import { formatAddress } from './address.ts';
 import type { Connections } from './conntrack/connections.ts';
-import { MASQ, TUNNEL } from './conntrack/forward-method.ts';
+import { LOCAL, MASQ, TUNNEL } from './conntrack/forward-method.ts';
 import { CADDR, ELSEWHERE, EXPIRES, FLAGS, META, PORTS } from './conntrack/layout.ts';
 import { stateName } from './conntrack/protocols.ts';
 import type {
@@ -96,7 +96,8 @@ export function keyOfEntry({ protocol, address, port, fwmark, family }: ServiceE
 export function optionsOfEntry(entry: DestinationEntry): DestinationOptions {
   const { method, weight, upperThreshold, lowerThreshold, tunnelType, tunnelPort, tunnelFlags } = entry;
   const thresholds = { weight, upperThreshold, lowerThreshold };
-  if (method !== TUNNEL) return { method: method === MASQ ? 'masq' : 'route', ...thresholds };
+  // A server on the director itself has a port of its own, as with NAT.
+  if (method !== TUNNEL) return { method: method === MASQ || method === LOCAL ? 'masq' : 'route', ...thresholds };
   const type = tunnelType === TUNNEL_GUE ? 'gue' : tunnelType === TUNNEL_GRE ? 'gre' : 'ipip';
   const checksum = tunnelFlags === TUNNEL_CSUM ? 'csum' : tunnelFlags === TUNNEL_REMCSUM ? 'remcsum' : 'none';
   return { method: 'tunnel', ...thresholds, tunnel: { type, port: tunnelPort, checksum } };

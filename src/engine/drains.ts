@@ -8,7 +8,7 @@ import { DirectorError, invalidOption } from '../errors.ts';
 import { optionsOfEntry } from '../listing.ts';
 import type { DestinationEntry, DestinationKey, ServiceKey } from '../services/config.ts';
 import { integer, optionsOf, serviceName } from '../services/settings.ts';
-import type { Engine } from './engine.ts';
+import type { Engine as WholeEngine } from './engine.ts';
 
 /** How long a server may take to run dry, and what happens then. */
 export interface DrainOptions {
@@ -47,6 +47,9 @@ export interface Drain {
   /** Gives the server its weight back; nothing happens when it is over. */
   cancel(): void;
 }
+
+/** What of an engine it takes. */
+type Engine = Pick<WholeEngine, 'service' | 'editDestination' | 'deleteDestination' | 'expireConnections'>;
 
 /** How often to look, in milliseconds. */
 const LOOK_MS = 250;

@@ -4,6 +4,7 @@
  *
  * A new call is a method here, in local.ts, and of `Director`.
  */
+import type { HealthChange } from '../health/config.ts';
 import type {
   ConnectionEntry,
   DaemonEntry,
@@ -37,6 +38,8 @@ export interface DirectorEvents {
   drain: (progress: DrainProgress) => void;
   /** A device died; it is not used any more. */
   deviceError: (interfaceName: string, error: Error) => void;
+  /** Something about the health of a service that is watched has changed: see `Director.watch`. */
+  health: (change: HealthChange) => void;
 }
 
 /** What an engine tells its director. */

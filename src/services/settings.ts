@@ -245,7 +245,7 @@ function netmask(family: Family, given: string | number | undefined): { netmask:
 
 /** A real server's address and port: for DR and tunnels under an address service the port is the service's. */
 export function destinationName(
-  service: Service,
+  service: Pick<Service, 'port'>,
   key: DestinationKey,
 ): { address: Address; text: string; port: number } {
   object('destination', key);

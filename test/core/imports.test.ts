@@ -56,6 +56,7 @@ const ORDER = [
   'configuration.ts',
   'engine',
   'threads',
+  'health',
   'ipvsadm',
   'emitter.ts',
   'director.ts',
