@@ -2,12 +2,14 @@
 import { formatAddress } from './address.ts';
 import type { Connections } from './conntrack/connections.ts';
 import { LOCAL, MASQ, TUNNEL } from './conntrack/forward-method.ts';
+import * as handshakes from './conntrack/handshakes.ts';
 import { CADDR, ELSEWHERE, EXPIRES, FLAGS, META, PORTS } from './conntrack/layout.ts';
 import { stateName } from './conntrack/protocols.ts';
 import type {
   ConnectionEntry,
   DestinationEntry,
   DestinationOptions,
+  HandshakeCounts,
   ServiceEntry,
   ServiceKey,
 } from './services/config.ts';
@@ -55,8 +57,23 @@ export function destinationEntry(destination: Destination): DestinationEntry {
     tunnelType,
     tunnelPort,
     tunnelFlags,
+    handshakes: handshakeCounts(destination.handshakes),
     stats: destination.stats.snapshot(),
     rates: destination.stats.rates(),
+  };
+}
+
+function handshakeCounts(counts: Float64Array): HandshakeCounts {
+  return {
+    started: counts[handshakes.STARTED],
+    completed: counts[handshakes.COMPLETED],
+    answered: counts[handshakes.ANSWERED],
+    timed: counts[handshakes.TIMED],
+    timedSeconds: counts[handshakes.TIMED_TICKS] / TICKS_PER_SECOND,
+    repeated: counts[handshakes.REPEATED],
+    refused: counts[handshakes.REFUSED],
+    reset: counts[handshakes.RESET],
+    expired: counts[handshakes.EXPIRED],
   };
 }
 

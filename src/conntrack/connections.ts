@@ -6,12 +6,14 @@ import { type Family, type Words, wordsOf } from '../address.ts';
 import type { Packet } from '../packet/dissect.ts';
 import { PROTO_SCTP, PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
 import { NO_CHUNK } from '../packet/sctp.ts';
+import { SYN } from '../packet/tcp.ts';
 import type { Destination } from '../services/destination.ts';
 import { seconds } from '../ticks.ts';
 import { ApplicationState } from './application.ts';
 import { ACTIVE_CONNS, countOf, INACTIVE_CONNS } from './counts.ts';
 import { type EngineIdentity, EngineTemplates } from './engine-templates.ts';
 import { MASQ } from './forward-method.ts';
+import { countSegment, EXPIRED } from './handshakes.ts';
 import * as layout from './layout.ts';
 import type { ProtocolTimeouts } from './protocols.ts';
 import { nextSctpState, SCTP_ESTABLISHED } from './sctp-state.ts';
@@ -43,13 +45,15 @@ const {
   NOOUTPUT,
   ONE_PACKET,
   PORTS,
+  SYN_ANSWERED,
   SYNCED,
   TEMPLATE,
   TEMPLATE_ASSURED,
   TIMEOUT,
   TRACKED,
 } = layout;
-const { INPUT, INPUT_ONLY, isActive, NORMAL_TABLE, nextTcpState, OUTPUT, TCP_ESTABLISHED, TCP_LISTEN } = tcpState;
+const { INPUT, INPUT_ONLY, isActive, isOpening, NORMAL_TABLE, nextTcpState, OUTPUT, TCP_ESTABLISHED, TCP_LISTEN } =
+  tcpState;
 
 /** What a new connection lives for until its first packet has given it a state. */
 const NEW_TICKS = seconds(3);
@@ -80,6 +84,8 @@ export class Connections {
   readonly #ending: number[] = [];
   /** The TCP state table in force: the normal or the secure one. */
   tcpTable: Uint8Array = NORMAL_TABLE;
+  /** The time, as it was told last. */
+  #tick: number;
   /** The templates of persistence engines. */
   readonly engines: EngineTemplates;
   readonly #applications = new Map<number, ApplicationState>();
@@ -97,7 +103,11 @@ export class Connections {
     this.family = family;
     this.table = new ConnectionTable(wordsOf(family), capacity, seed, memory);
     this.engines = new EngineTemplates(wordsOf(family));
-    this.#wheel = new TimerWheel(this.table.rows, tick, (row, now) => this.#expire(row, now));
+    this.#wheel = new TimerWheel(this.table.rows, tick, (row, now) => {
+      this.#noteExpiry(row);
+      this.#expire(row, now);
+    });
+    this.#tick = tick;
     this.#destinations = destinations;
     this.#timeouts = timeouts;
     this.#observer = observer;
@@ -358,6 +368,12 @@ export class Connections {
   #trackTcp(row: number, direction: number, tcpFlags: number): void {
     const state = this.table.rows[row + META] >>> 24;
     const next = nextTcpState(this.tcpTable, this.#seenFrom(row, direction), state, tcpFlags);
+    if (next !== state || (tcpFlags & SYN) !== 0) {
+      const destination = this.destinationOf(row);
+      if (destination !== null) {
+        countSegment(destination.handshakes, this.table.rows, row, direction, state, next, tcpFlags, this.#tick);
+      }
+    }
     this.#enter(row, state, next, isActive(next), next === TCP_ESTABLISHED);
     this.table.rows[row + TIMEOUT] = this.#timeouts.tcp[next];
   }
@@ -442,6 +458,16 @@ export class Connections {
     else this.restart(row, tick);
   }
 
+  /** Counts a handshake that was never completed, now that its connection's time is over. */
+  #noteExpiry(row: number): void {
+    const { rows } = this.table;
+    const meta = rows[row + META];
+    if (((meta >>> 16) & 0xff) !== PROTO_TCP || !isOpening(meta >>> 24)) return;
+    if ((rows[row + FLAGS] & (TEMPLATE | SYN_ANSWERED)) !== 0) return;
+    const destination = this.destinationOf(row);
+    if (destination !== null) destination.handshakes[EXPIRED]++;
+  }
+
   #expire(row: number, tick: number): void {
     const { rows } = this.table;
     if (rows[row + N_CONTROL] !== 0) {
@@ -484,6 +510,7 @@ export class Connections {
 
   /** Ends the connections whose time was said to be over before this tick. */
   settle(tick: number): void {
+    this.#tick = tick;
     if (this.#ending.length === 0) return;
     const { rows } = this.table;
     // Taken out first: the end of a connection is told of, and whoever is told may ask for this again.

@@ -74,6 +74,8 @@ export const HELPED = 0x1000000;
 export const ENGINE = 0x2000000;
 /** The server's address is not that of its destination. */
 export const ELSEWHERE = 0x4000000;
+/** NAT: the server has answered the connection's SYN; see handshakes.ts. */
+export const SYN_ANSWERED = 0x8000000;
 /** All that is kept beside the row for some connections goes with them. */
 export const HAS_MORE: number = HELPED | ENGINE;
 

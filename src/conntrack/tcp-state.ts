@@ -44,6 +44,11 @@ export function isActive(state: number): boolean {
   return ((ACTIVE_STATES >> state) & 1) !== 0;
 }
 
+/** Whether a client's SYN has begun such a connection, and the handshake is not completed yet. */
+export function isOpening(state: number): boolean {
+  return state === TCP_SYN_RECV || state === TCP_SYNACK;
+}
+
 /** Directions: rows of the tables below. */
 export const INPUT = 0;
 export const OUTPUT = 1;

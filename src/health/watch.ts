@@ -8,11 +8,18 @@
 import type { Engine } from '../engine/engine.ts';
 import { DirectorError, invalidOption } from '../errors.ts';
 import { optionsOfEntry } from '../listing.ts';
-import type { DestinationEntry, DestinationKey, DestinationOptions, ServiceKey } from '../services/config.ts';
+import type {
+  DestinationEntry,
+  DestinationKey,
+  DestinationOptions,
+  HandshakeCounts,
+  ServiceKey,
+} from '../services/config.ts';
 import { destinationSettings, type ServiceName } from '../services/settings.ts';
 import type { CheckCounts, HealthChange, HealthOptions, ServerHealthEntry, ServiceHealthEntry } from './config.ts';
 import { type NameServer, nameOf, namer, type ServerName } from './name.ts';
 import { checkHealth, type Settings } from './options.ts';
+import { suspect } from './passive.ts';
 import { Schedule } from './schedule.ts';
 import { type Happening, look, reduce, type Servers, type View } from './state.ts';
 
@@ -35,6 +42,8 @@ class Watched {
   load: Schedule<number> | null = null;
   succeeded = 0;
   failed = 0;
+  /** What had been counted of its handshakes when they were last looked at; null: nothing to compare with. */
+  handshakes: HandshakeCounts | null = null;
   lastSeconds: number | null = null;
   lastFailure: string | null = null;
 
@@ -65,6 +74,8 @@ export class Watch {
   #view: View;
   /** Whether the sorry server is in the table. */
   #isSorry = false;
+  /** When the servers' handshakes are to be looked at. */
+  #lookMs = 0;
 
   /** @throws DirectorError ERR_INVALID_OPTION, ERR_NO_SUCH_SERVICE */
   constructor(service: ServiceName, key: ServiceKey, options: HealthOptions, around: Surroundings) {
@@ -103,6 +114,7 @@ export class Watch {
     );
     this.#dismissSorry();
     this.#settings = settings;
+    this.#lookMs = this.#around.now();
     for (const server of this.#watched.values()) {
       server.stop();
       this.#schedule(server);
@@ -194,6 +206,7 @@ export class Watch {
       check?.advance(nowMs, now);
       load?.advance(nowMs, now);
     }
+    if (nowMs >= this.#lookMs) this.#lookAtHandshakes(nowMs);
     this.#note({ what: 'time' });
     this.#settle();
   }
@@ -235,6 +248,22 @@ export class Watch {
           this.#settle();
         },
       );
+  }
+
+  /** What clients' connections tell of the servers, since the last look. */
+  #lookAtHandshakes(nowMs: number): void {
+    const { suspicion } = this.#settings;
+    this.#lookMs = suspicion === null ? Number.POSITIVE_INFINITY : nowMs + suspicion.windowMs;
+    if (suspicion === null) return;
+    const { destinations } = this.#around.engine.service(this.key);
+    const now = new Map(destinations.map((entry) => [nameOf(entry).id, entry.handshakes]));
+    for (const server of this.#watched.values()) {
+      const before = server.handshakes;
+      server.handshakes = now.get(server.name.id) ?? null;
+      if (before === null || server.handshakes === null) continue;
+      const reason = suspect(before, server.handshakes, suspicion);
+      if (reason !== null) this.#note({ what: 'suspected', server: server.name.id, reason });
+    }
   }
 
   #note(happening: Happening): void {

@@ -91,6 +91,34 @@ export interface ServiceEntry {
   readonly destinations: readonly DestinationEntry[];
 }
 
+/**
+ * What the packets of a server's TCP connections have told since it was added, counted in connections. Under NAT both
+ * directions come by; with DR and tunnels only the client's, so that what the server sends is not known and stays 0.
+ */
+export interface HandshakeCounts {
+  /** A client's SYN has come. */
+  readonly started: number;
+  /** The client has completed the handshake. */
+  readonly completed: number;
+  /** NAT: the server has answered the SYN. */
+  readonly answered: number;
+  /** NAT: it did so before the SYN came again... */
+  readonly timed: number;
+  /**
+   * ... and needed so many seconds for all of these together. A single one is known to 10 ms only; but as handshakes begin at
+   * any time between two ticks, the mean of many (`timedSeconds / timed`) is exact.
+   */
+  readonly timedSeconds: number;
+  /** The SYN came again: nothing had answered it (NAT), or the client had not completed the handshake. */
+  readonly repeated: number;
+  /** NAT: the server has answered the SYN by a reset. */
+  readonly refused: number;
+  /** NAT: the server has reset an established connection. */
+  readonly reset: number;
+  /** The connection's time was over with the SYN unanswered (NAT), or without the handshake's being completed. */
+  readonly expired: number;
+}
+
 /** A real server as a listing shows it. */
 export interface DestinationEntry {
   readonly family: Family;
@@ -108,6 +136,7 @@ export interface DestinationEntry {
   readonly tunnelType: number;
   readonly tunnelPort: number;
   readonly tunnelFlags: number;
+  readonly handshakes: HandshakeCounts;
   readonly stats: StatsSnapshot;
   readonly rates: RateSnapshot;
 }

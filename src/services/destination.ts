@@ -1,6 +1,7 @@
 import type { Family, Words } from '../address.ts';
 import { ACTIVE_CONNS, INACTIVE_CONNS, PERSISTENT_CONNS } from '../conntrack/counts.ts';
 import type { ForwardMethodNumber } from '../conntrack/forward-method.ts';
+import { HANDSHAKE_COUNTS } from '../conntrack/handshakes.ts';
 import type { Service } from './service.ts';
 import { Stats } from './stats.ts';
 
@@ -51,6 +52,8 @@ export class Destination {
   /** How many connections and templates refer to it: while there are any, it is kept although it was deleted. */
   references = 0;
   readonly stats: Stats = new Stats();
+  /** What was counted of TCP handshakes, by the indices of conntrack/handshakes.ts. */
+  readonly handshakes: Float64Array = new Float64Array(HANDSHAKE_COUNTS);
 
   /**
    * Connections in a state that counts as active (SYN_RECV, ESTABLISHED, ...). Where several threads count, this and what

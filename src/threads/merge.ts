@@ -1,10 +1,10 @@
 /** What several engines list, as one director's listing. Each counted its own packets; counts of connections are shared. */
 import type { DirectorCounters } from '../engine/engine.ts';
 import type { StateCount, Workload } from '../engine/workload.ts';
-import type { ServiceEntry } from '../services/config.ts';
+import type { HandshakeCounts, ServiceEntry } from '../services/config.ts';
 import type { RateSnapshot, StatsSnapshot } from '../services/stats.ts';
 
-type Numbers = StatsSnapshot | RateSnapshot | DirectorCounters['verdicts'];
+type Numbers = StatsSnapshot | RateSnapshot | HandshakeCounts | DirectorCounters['verdicts'];
 
 /** Objects of numbers, added up field by field. */
 export function sum<T extends Numbers>(parts: readonly T[]): T {
@@ -25,6 +25,7 @@ export function mergeService(entries: readonly ServiceEntry[]): ServiceEntry {
     rates: sum(entries.map(({ rates }) => rates)),
     destinations: first.destinations.map((destination, i) => ({
       ...destination,
+      handshakes: sum(entries.map(({ destinations }) => destinations[i].handshakes)),
       stats: sum(entries.map(({ destinations }) => destinations[i].stats)),
       rates: sum(entries.map(({ destinations }) => destinations[i].rates)),
     })),

@@ -59,7 +59,7 @@ function sorted<T>(values: Iterable<T>): T[] {
 /** A service without what packets have counted. */
 function settingsOf({ stats: _, rates: __, destinations, ...service }: ServiceEntry) {
   const servers = destinations.map((one) => {
-    const { stats, rates, activeConns, inactConns, persistConns, overloaded, ...server } = one;
+    const { stats, rates, handshakes, activeConns, inactConns, persistConns, overloaded, ...server } = one;
     return server;
   });
   return { ...service, destinations: sorted(servers) };

@@ -31,6 +31,17 @@ const FLAGS: Readonly<Record<SchedulerFlag, number>> = {
   'flag-3': 32,
 };
 const NO_STATS = { conns: 0, inPkts: 0, outPkts: 0, inBytes: 0, outBytes: 0 };
+const NO_HANDSHAKES = {
+  started: 0,
+  completed: 0,
+  answered: 0,
+  timed: 0,
+  timedSeconds: 0,
+  repeated: 0,
+  refused: 0,
+  reset: 0,
+  expired: 0,
+};
 const NO_RATES = { cps: 0, inPps: 0, outPps: 0, inBps: 0, outBps: 0 };
 
 function refuse(code: DirectorErrorCode): DirectorError {
@@ -196,6 +207,7 @@ export class FakeControl implements Control {
       tunnelType: TUNNEL_TYPES[type],
       tunnelPort,
       tunnelFlags: TUNNEL_CHECKSUMS[checksum],
+      handshakes: NO_HANDSHAKES,
       stats: NO_STATS,
       rates: NO_RATES,
     };
