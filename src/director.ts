@@ -2,9 +2,12 @@
  * The director: what a program makes, configures, starts, listens to and stops. What works behind it is an engine
  * (engine/); what happens to a packet is in pipeline.ts.
  */
+
+import { Capture } from './capture.ts';
 import { SystemClock } from './clock.ts';
 import { configure, type DirectorOptions } from './configuration.ts';
 import { DirectorEmitter } from './emitter.ts';
+import type { CaptureOptions } from './engine/capture/options.ts';
 import { type Drain, type DrainOptions, Drains } from './engine/drains.ts';
 import type { DirectorCounters, DirectorEvents, Engine, EngineListener } from './engine/engine.ts';
 import type { ExplainOptions, Explanation } from './engine/explain/explanation.ts';
@@ -262,6 +265,16 @@ export class Director extends DirectorEmitter implements Control {
    */
   workload(): Workload {
     return this.#engine.workload();
+  }
+
+  /**
+   * Starts to keep copies of frames as they come in and go out: of all, or of chosen connections, of these on both sides. It
+   * ends at the first bound that it reaches, or when it is stopped; fetch often what it has seen. It costs the frame path
+   * nothing but while it runs; then it looks at every frame.
+   * @throws DirectorError ERR_INVALID_OPTION, ERR_TOO_MANY_CAPTURES; ERR_CLOSED after {@link stop}
+   */
+  capture(options: CaptureOptions = {}): Capture {
+    return new Capture(this.#engine, options);
   }
 
   /**

@@ -16,6 +16,7 @@ export type DirectorErrorCode =
   | 'ERR_HANDOVER'
   | 'ERR_CONTROL'
   | 'ERR_METRICS'
+  | 'ERR_TOO_MANY_CAPTURES'
   | 'ERR_CLOSED'
   | 'ERR_WORKER'
   | 'ERR_UNSUPPORTED'

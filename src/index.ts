@@ -1,9 +1,13 @@
 /** tapvs: the Linux Virtual Server director in user space. */
+export { Capture } from './capture.ts';
 export { type Clock, ManualClock, SystemClock } from './clock.ts';
 export type { DirectorOptions, InterfaceOptions, NeighbourOptions, RouteOptions } from './configuration.ts';
 export { FORWARD_NAMES, type ForwardMethod } from './conntrack/forward-method.ts';
 export * from './devices/index.ts';
 export { Director } from './director.ts';
+export type { CapturedFrame } from './engine/capture/buffer.ts';
+export type { CaptureBound } from './engine/capture/captures.ts';
+export type { CaptureFilter, CaptureOptions } from './engine/capture/options.ts';
 export type { Drain, DrainOptions, DrainProgress, DrainState } from './engine/drains.ts';
 export type { DirectorCounters, DirectorEvents } from './engine/engine.ts';
 export type {

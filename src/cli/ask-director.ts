@@ -10,6 +10,7 @@ const STATUS_NO_DIRECTOR = 2;
  * The director's answer. Where there is none, the reason goes to standard error, the exit status is set to 1 (refused) or 2
  * (nobody to ask), and the result is undefined.
  * @param onData is told what a verb says as it goes.
+ * @param signal ends it from this side: the result is undefined then, and nothing is said.
  */
 export async function askDirector(
   socket: string,
@@ -22,6 +23,7 @@ export async function askDirector(
   try {
     return await ask(socket, request, onData, signal);
   } catch (error) {
+    if (signal?.aborted) return undefined;
     const refused = error instanceof ControlError;
     process.stderr.write(
       refused

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command `tapvs`. Each of its subcommands is a file in `commands/`. */
 import { Command } from 'commander';
+import { capture } from './commands/capture.ts';
 import { check } from './commands/check.ts';
 import { drain } from './commands/drain.ts';
 import { explain } from './commands/explain.ts';
@@ -9,5 +10,5 @@ import { run } from './commands/run.ts';
 const program = new Command('tapvs')
   .description('The Linux Virtual Server director in user space.')
   .showHelpAfterError();
-for (const command of [run, check, explain, drain]) program.addCommand(command);
+for (const command of [run, check, explain, drain, capture]) program.addCommand(command);
 await program.parseAsync();

@@ -22,6 +22,8 @@ import type { MarkRule } from '../services/marks.ts';
 import type { RateSnapshot, StatsSnapshot } from '../services/stats.ts';
 import type { SyncCounters } from '../sync/daemons.ts';
 import type { VerdictName } from '../verdicts.ts';
+import type { Captured } from './capture/captures.ts';
+import type { CaptureOptions } from './capture/options.ts';
 import type { DrainProgress } from './drains.ts';
 import type { ExplainOptions, Explanation } from './explain/explanation.ts';
 import type { Workload } from './workload.ts';
@@ -110,6 +112,10 @@ export interface Engine {
   rates(): RateSnapshot;
   counters(): DirectorCounters;
   workload(): Workload;
+  /** @returns the capture's number. */
+  startCapture(options: CaptureOptions): number;
+  takeCaptured(capture: number): Captured;
+  stopCapture(capture: number): Captured;
   explain(packet: string | Uint8Array, options?: ExplainOptions): Explanation;
 
   startDaemon(options: DaemonOptions): void;

@@ -17,6 +17,8 @@ import type { MarkRule } from '../services/marks.ts';
 import { integer, optionsOf } from '../services/settings.ts';
 import type { RateSnapshot, StatsSnapshot } from '../services/stats.ts';
 import { VERDICT_NAMES, type VerdictName } from '../verdicts.ts';
+import { type Captured, Captures } from './capture/captures.ts';
+import type { CaptureOptions } from './capture/options.ts';
 import { Catalogue } from './catalogue.ts';
 import type { CrossingDevice } from './crossing.ts';
 import type { DirectorCounters, Engine, EngineEvent, EngineListener } from './engine.ts';
@@ -34,6 +36,7 @@ export class LocalEngine implements Engine {
   readonly #parts: Parts;
   readonly #catalogue: Catalogue;
   readonly #loop: Loop;
+  readonly #captures: Captures;
   #steering: Steering | null = null;
   #crossings: readonly CrossingDevice[] = [];
 
@@ -45,6 +48,7 @@ export class LocalEngine implements Engine {
     this.#parts = assemble(configuration, listener, team);
     this.#catalogue = new Catalogue(this.#parts);
     this.#loop = new Loop(this.#parts, this.#catalogue);
+    this.#captures = new Captures(this.#parts);
     if (team !== null) this.#cross(team);
   }
 
@@ -226,6 +230,19 @@ export class LocalEngine implements Engine {
       bursts: Array.from(pipeline.bursts),
       lag: this.#loop.lag(),
     };
+  }
+
+  startCapture(options: CaptureOptions): number {
+    this.#loop.refuseStopped();
+    return this.#captures.start(options);
+  }
+
+  takeCaptured(capture: number): Captured {
+    return this.#captures.take(capture);
+  }
+
+  stopCapture(capture: number): Captured {
+    return this.#captures.stop(capture);
   }
 
   explain(packet: string | Uint8Array, options?: ExplainOptions): Explanation {

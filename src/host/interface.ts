@@ -14,7 +14,8 @@ export interface OwnAddress {
 
 /** A device in use, with the frames that wait to be sent on it. */
 export interface Port {
-  readonly device: Device;
+  /** While frames are captured, one that stands in front of it. */
+  device: Device;
   /** What the device does by itself, and may leave to the director: see {@link Device}. */
   readonly checksumOffload: boolean;
   readonly segmentation: number;

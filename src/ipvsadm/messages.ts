@@ -35,6 +35,7 @@ function failure(error: DirectorError, command: CommandName | undefined): string
     case 'ERR_DRAINING':
     case 'ERR_HANDOVER':
     case 'ERR_METRICS':
+    case 'ERR_TOO_MANY_CAPTURES':
     case 'ERR_WORKER':
     case 'ERR_UNSUPPORTED_PLATFORM':
       return 'Protocol not available';

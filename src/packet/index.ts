@@ -20,6 +20,7 @@ export type {
   UdpFields,
   VlanFields,
 } from './build-fields.ts';
+export { CaptureFile, type CaptureFormat, type FrameRecord } from './capture-file.ts';
 export * as checksum from './checksum.ts';
 export { crc32c } from './crc32c.ts';
 export * as ethernet from './ethernet.ts';

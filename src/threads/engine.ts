@@ -7,6 +7,8 @@
  */
 import type { Configuration } from '../configuration.ts';
 import type { Device } from '../devices/device.ts';
+import type { Captured } from '../engine/capture/captures.ts';
+import type { CaptureOptions } from '../engine/capture/options.ts';
 import type { DirectorCounters, Engine, EngineEvent, EngineListener } from '../engine/engine.ts';
 import type { ExplainOptions, Explanation } from '../engine/explain/explanation.ts';
 import type { Workload } from '../engine/workload.ts';
@@ -29,7 +31,7 @@ import type { RateSnapshot, StatsSnapshot } from '../services/stats.ts';
 import { refuseCode, refuseConfiguration, refuseDaemon, refuseLocalMark, refuseSharing } from './limits.ts';
 import { WorkerLink } from './link.ts';
 import { memberships, ringsOf } from './membership.ts';
-import { mergeCounters, mergeService, mergeServices, mergeWorkloads, sum } from './merge.ts';
+import { mergeCaptured, mergeCounters, mergeService, mergeServices, mergeWorkloads, sum } from './merge.ts';
 import { type EnginePlan, type PackedError, type Told, unpackError } from './messages.ts';
 
 /** How long a thread may take for one call. The longest listings take seconds. */
@@ -390,6 +392,20 @@ export class ThreadedEngine implements Engine {
 
   workload(): Workload {
     return this.#listing('workload', mergeWorkloads);
+  }
+
+  startCapture(options: CaptureOptions): number {
+    const capture = this.#first('startCapture', options) as number;
+    this.#others('startCapture', options);
+    return capture;
+  }
+
+  takeCaptured(capture: number): Captured {
+    return this.#listing('takeCaptured', mergeCaptured, capture);
+  }
+
+  stopCapture(capture: number): Captured {
+    return this.#listing('stopCapture', mergeCaptured, capture);
   }
 
   explain(packet: string | Uint8Array, options?: ExplainOptions): Explanation {

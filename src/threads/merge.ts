@@ -1,4 +1,5 @@
 /** What several engines list, as one director's listing. Each counted its own packets; counts of connections are shared. */
+import type { Captured } from '../engine/capture/captures.ts';
 import type { DirectorCounters } from '../engine/engine.ts';
 import type { StateCount, Workload } from '../engine/workload.ts';
 import type { HandshakeCounts, ServiceEntry } from '../services/config.ts';
@@ -73,5 +74,14 @@ export function mergeWorkloads(parts: readonly Workload[]): Workload {
       counts: added(parts.map(({ lag }) => lag.counts)),
       sumSeconds: parts.reduce((so, { lag }) => so + lag.sumSeconds, 0),
     },
+  };
+}
+
+/** Each thread has seen its own frames. A bound that one has reached is reached; the time is over for all at once. */
+export function mergeCaptured(parts: readonly Captured[]): Captured {
+  return {
+    frames: parts.flatMap(({ frames }) => frames).sort((a, b) => a.timeMs - b.timeMs),
+    lost: parts.reduce((so, { lost }) => so + lost, 0),
+    ended: parts.find(({ ended }) => ended !== null)?.ended ?? null,
   };
 }

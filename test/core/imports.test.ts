@@ -59,6 +59,7 @@ const ORDER = [
   'health',
   'ipvsadm',
   'emitter.ts',
+  'capture.ts',
   'director.ts',
   'devices',
   'index.ts',
@@ -140,6 +141,7 @@ test('other people’s code has few doors', (t) => {
   const packages = RUNTIME.filter(({ target }) => !target.endsWith('.ts') && !target.startsWith('node:'));
   t.deepEqual(lines(packages).sort(), [
     'address.ts imports ip6addr',
+    'cli/commands/capture.ts imports commander',
     'cli/commands/check.ts imports commander',
     'cli/commands/drain.ts imports commander',
     'cli/commands/explain.ts imports commander',

@@ -48,6 +48,11 @@ export class Lan {
     };
   }
 
+  /** The command that runs `command` where the kernel's end of the director's wire is. */
+  onSwitch(...command: readonly string[]): string[] {
+    return ['ip', 'netns', 'exec', this.#network.switchNamespace, ...command];
+  }
+
   /** Plugs the director's wire in, once it is there. */
   plugIn(): void {
     this.#network.plugIn(WIRE, 'lan');
