@@ -129,34 +129,39 @@ export class ThreadedEngine implements Engine {
   }
 
   #ask(thread: number, method: string, ...args: readonly unknown[]): unknown {
+    return this.#during(() => this.#answer(thread, method, args));
+  }
+
+  #answer(thread: number, method: string, args: readonly unknown[]): unknown {
     const link = this.#links[thread];
-    return this.#during(() => link.answer(link.send(method, args, this.#now())));
+    return link.answer(link.send(method, args, this.#now()));
   }
 
   /**
    * Lets all threads do what changes something. The first one's answer decides: what it refuses, nobody does; and as all
-   * are in the same state, the others do what it did.
+   * are in the same state, the others do what it did. Events wait until all have done it: whoever is told of one may
+   * change something in turn, and that must come in the same order everywhere.
    */
   #everywhere(method: string, ...args: readonly unknown[]): void {
     args.forEach(refuseCode);
-    this.#first(method, ...args);
-    this.#others(method, ...args);
+    this.#during(() => {
+      this.#answer(0, method, args);
+      this.#others(method, args);
+    });
   }
 
-  #others(method: string, ...args: readonly unknown[]): void {
+  #others(method: string, args: readonly unknown[]): void {
     const [, ...others] = this.#links;
-    this.#during(() => {
-      const ids = others.map((link) => link.send(method, args, this.#now()));
-      for (const [i, link] of others.entries()) {
-        try {
-          link.answer(ids[i]);
-        } catch (cause) {
-          const disagreement = new DirectorError('ERR_WORKER', `the threads disagree about ${method}`, { cause });
-          for (const one of this.#links) one.fail(disagreement);
-          throw disagreement;
-        }
+    const ids = others.map((link) => link.send(method, args, this.#now()));
+    for (const [i, link] of others.entries()) {
+      try {
+        link.answer(ids[i]);
+      } catch (cause) {
+        const disagreement = new DirectorError('ERR_WORKER', `the threads disagree about ${method}`, { cause });
+        for (const one of this.#links) one.fail(disagreement);
+        throw disagreement;
       }
-    });
+    }
   }
 
   /** Makes one answer of those of all threads. */
@@ -231,7 +236,8 @@ export class ThreadedEngine implements Engine {
   listen(event: EngineEvent, wanted: boolean): void {
     if (wanted) this.#heard.add(event);
     else this.#heard.delete(event);
-    if (this.#final === null) this.#all('listen', event, wanted);
+    // A listener for once is taken off before it is called: also when it is to hear that a thread was lost.
+    if (this.#final === null && !this.#isLost) this.#all('listen', event, wanted);
   }
 
   // ---- Life -------------------------------------------------------------------------------------------------------
@@ -315,10 +321,13 @@ export class ThreadedEngine implements Engine {
   }
 
   addDestination(key: ServiceKey, destination: DestinationKey, options?: DestinationOptions): number {
-    [key, destination, options].forEach(refuseCode);
-    const place = this.#first('addDestination', key, destination, options) as number;
-    this.#others('addDestination', key, destination, options, place);
-    return place;
+    const args = [key, destination, options];
+    args.forEach(refuseCode);
+    return this.#during(() => {
+      const place = this.#answer(0, 'addDestination', args) as number;
+      this.#others('addDestination', [...args, place]);
+      return place;
+    });
   }
 
   editDestination(key: ServiceKey, destination: DestinationKey, options?: DestinationOptions): void {

@@ -228,6 +228,18 @@ test('what threads cannot share is refused by name, and nothing is changed', (t)
   t.is(director.daemons().length, 0);
 });
 
+test('what a listener changes during a change comes after it, in all threads', (t) => {
+  const lab = labOf();
+  const { director } = lab;
+  const server = { address: rs(11) };
+  director.addService(tcp(), { scheduler: 'rr' });
+  director.addDestination(tcp(), server, { method: 'masq', upperThreshold: 1 });
+  lab.client('S');
+  director.once('destinationOverload', () => director.deleteService(tcp()));
+  director.editDestination(tcp(), server, { method: 'masq' });
+  t.deepEqual(director.services(), []);
+});
+
 test('no frame is lost uncounted in bursts, and none comes twice', (t) => {
   const lab = labOf();
   const { director } = lab;

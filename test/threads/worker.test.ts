@@ -226,6 +226,22 @@ test('a thread that ends is missed at once', (t) => {
   engine.stop();
 });
 
+test('a listener for once hears of a lost thread, and listeners can be taken off and put on after that', (t) => {
+  const device = new MemoryDevice({ name: 'eth0', mac: '02:00:00:00:00:01' });
+  const director = new Director({
+    threads: 1,
+    interfaces: [{ device }],
+    schedulers: [{ module: SCHEDULERS, export: 'leaving' }],
+  });
+  const told: string[] = [];
+  director.once('deviceError', (name) => told.push(name));
+  director.start();
+  t.is(refusal(() => director.addService(tcp(), { scheduler: 'leaving' })).code, 'ERR_WORKER');
+  t.deepEqual(told, ['eth0']);
+  director.on('noDestination', () => {}).removeAllListeners();
+  director.stop();
+});
+
 test('what a scheduler throws comes out of poll, or is nobody’s and thrown in the program', (t) => {
   const lab = natLab({ schedulers: [{ module: SCHEDULERS, export: 'throwing' }] });
   lab.director.editService(tcp(), { scheduler: 'throwing' });
