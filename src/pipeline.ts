@@ -212,9 +212,15 @@ export class Pipeline implements Datapath {
     this.#frame = frame;
     this.#frameLength = length;
     this.host.isSilent = true;
-    this.#ethernet(interfaces, frame, length);
-    this.host.isSilent = false;
-    this.wire.flush();
+    try {
+      this.#ethernet(interfaces, frame, length);
+      this.wire.flush();
+    } catch (error) {
+      // What waited for the neighbour could not be sent. The frames of the burst that is being received can do nothing for it.
+      this.listener.failed(error);
+    } finally {
+      this.host.isSilent = false;
+    }
   }
 
   /** Whether nothing is set up that has to see packets from clients beside what the short way does. */

@@ -40,7 +40,6 @@ export class CrossingDevice implements Device {
   readonly #memory = new MemoryView();
   #wake: () => void = () => {};
   #wakePending = false;
-  #closed = false;
 
   /** @param notify lets another thread look into its rings. */
   constructor(device: Device, self: number, rings: CrossingRings, notify: (thread: number) => void) {
@@ -66,9 +65,9 @@ export class CrossingDevice implements Device {
     this.#wake = wake;
   }
 
-  /** Another thread has put something into a ring. */
+  /** Another thread has put something into a ring: of this device or, when this one has died, of another. */
   wake(): void {
-    if (!this.#closed) this.#wake();
+    this.#wake();
   }
 
   receive(batch: FrameBatch): number {
@@ -157,7 +156,6 @@ export class CrossingDevice implements Device {
   }
 
   close(): void {
-    this.#closed = true;
     this.#device.close();
   }
 }
