@@ -46,5 +46,6 @@ napi_value table_memory(napi_env env, napi_callback_info callback) {
   if (napi_create_external_arraybuffer(env, memory, (size_t)bytes, unmap, (void *)(uintptr_t)size, &result) == napi_ok)
     return result;
   munmap(memory, size);
+  napi_throw_error(env, NULL, "this build of Node.js takes no memory of others");
   return NULL;
 }
