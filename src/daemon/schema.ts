@@ -34,9 +34,9 @@ function validate(value: unknown): readonly ErrorObject[] {
   return compiled.errors ?? [];
 }
 
-/** What a director is before it has a configuration: every section's default. */
+/** What a director is before it has a configuration: every section's default, but no control socket yet. */
 export function emptyConfiguration(): Configuration {
-  const value = { devices: [], interfaces: [] };
+  const value = { devices: [], interfaces: [], control: { socket: '' } };
   validate(value); // that there must be some is no matter here
   return value as unknown as Configuration;
 }

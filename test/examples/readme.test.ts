@@ -83,22 +83,25 @@ testWithTaps('the program on a TAP answers ping, and refuses what it has no serv
   t.regex(output, / out +\S+ > \S+ IPv4 192\.0\.2\.1 > 192\.0\.2\.2 .*echo reply/);
 });
 
-testWithTaps('the file of the daemon runs, its commands too, and the unit asks for what there is', (t) => {
+testWithTaps('the file of the daemon runs as it stands, its commands too, and the unit asks for what there is', (t) => {
   const section = README.split(/^## /m).find((text) => text.startsWith('As a daemon\n')) ?? '';
   const [, file = ''] = /^```yaml\n(.*?)^```$/ms.exec(section) ?? [];
   const folder = folderWithPackage(t);
-  writeFileSync(join(folder, 'tapvs.yaml'), `${file}control: { socket: ${join(folder, 'control.sock')} }\n`);
+  writeFileSync(join(folder, 'tapvs.yaml'), file);
   const cli = join(COMPILED, 'src', 'cli');
+  // A /run of its own: the control socket is where it is by default.
   const script = `
+    mount -t tmpfs tmpfs /run
     "$0" "$1/tapvs.js" run --config tapvs.yaml > out & director=$!
     until grep -q 'director runs' out; do kill -0 $director || exit 1; sleep 0.1; done
     "$0" "$1/ipvsadm.js" -Sn
     kill $director; wait $director; echo "ended: $?"`;
-  const output = execFileSync('unshare', ['--net', 'sh', '-c', script, process.execPath, cli], {
+  const { TAPVS_SOCKET: _, ...env } = process.env;
+  const output = execFileSync('unshare', ['--net', '--mount', 'sh', '-c', script, process.execPath, cli], {
     cwd: folder,
     encoding: 'utf8',
     timeout: 60_000,
-    env: { ...process.env, TAPVS_SOCKET: join(folder, 'control.sock') },
+    env,
   });
   t.deepEqual(output.trim().split('\n'), [
     '-A -t 192.0.2.100:80 -s wrr',
