@@ -79,7 +79,7 @@ export interface TapOptions {
   readonly queues?: number;
   /**
    * How frames are written: `io_uring`, all of a burst by one system call; `burst`, one `write` for each; `auto`, the
-   * former where the kernel allows it (not before Linux 5.12, not with `kernel.io_uring_disabled`, not under many seccomp
+   * former where the kernel allows it (not before Linux 6.4, not with `kernel.io_uring_disabled`, not under many seccomp
    * filters), else the latter. {@link TapDevice.io} tells which. Default `auto`.
    */
   readonly io?: TapIo | 'auto';

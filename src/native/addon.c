@@ -110,7 +110,7 @@ static napi_value use_ring(napi_env env, napi_callback_info callback) {
   if (!get_arguments(env, callback, 1, &argument)) return NULL;
   struct device *device = get_open_device(env, argument);
   if (device == NULL || !is_tap(env, device) || device->port != NULL) return NULL;
-  struct uring *ring = uring_open(&error);
+  struct uring *ring = uring_open(device->fd, &error);
   if (ring == NULL) {
     throw_system_error(env, &error, device->name);
     return NULL;

@@ -88,7 +88,20 @@ static long enter(const struct uring *ring, uint32_t submit, uint32_t wait_for) 
   return syscall(__NR_io_uring_enter, ring->fd, submit, wait_for, IORING_ENTER_GETEVENTS, NULL, 0);
 }
 
-struct uring *uring_open(struct system_error *error) {
+/*
+ * Whether the kernel takes RWF_NOWAIT (see queue_write) of a TAP, which it does since Linux 6.4; before, every single write
+ * from a ring is answered with EOPNOTSUPP. Asked by a frame that no TAP takes, since it has no Ethernet header.
+ */
+static bool takes_nowait(int fd, struct system_error *error) {
+  uint8_t byte = 0;
+  struct iovec part = {.iov_base = &byte, .iov_len = sizeof byte};
+  /* By its number: not every C library has it. The offset, in two halves, is none. */
+  if (syscall(SYS_pwritev2, fd, &part, 1, -1L, -1L, RWF_NOWAIT) < 0 && errno == EINVAL) return true;
+  return failed(error, "pwritev2 RWF_NOWAIT", errno);
+}
+
+struct uring *uring_open(int fd, struct system_error *error) {
+  if (!takes_nowait(fd, error)) return NULL;
   struct io_uring_params params;
   struct uring *ring = calloc(1, sizeof *ring);
   if (ring == NULL) {
@@ -101,7 +114,7 @@ struct uring *uring_open(struct system_error *error) {
     free(ring);
     return NULL;
   }
-  /* Of Linux 5.12. Older ones cannot be told not to wait with a write to a TAP. */
+  /* Of Linux 5.12. Older ones, even where TAPs take RWF_NOWAIT, may lack what is used here. */
   bool ok = (params.features & IORING_FEAT_NATIVE_WORKERS) != 0 || failed(error, "io_uring_setup", ENOSYS);
   ok = ok && (map_rings(ring, &params) || failed(error, "mmap", errno));
   if (!ok) {

@@ -1,5 +1,5 @@
 /*
- * Bursts by io_uring (Linux 5.6 and up), by its bare system calls: all writes of a burst by one call.
+ * Bursts by io_uring (Linux 6.4 and up), by its bare system calls: all writes of a burst by one call.
  */
 #ifndef TAPVS_URING_H
 #define TAPVS_URING_H
@@ -10,10 +10,10 @@
 struct uring;
 
 /*
- * A ring of the calling thread, which alone may use it; from malloc(). NULL, with *error filled in, where the kernel
- * refuses one.
+ * A ring of the calling thread, which alone may use it, to write to the TAP `fd`; from malloc(). NULL, with *error filled
+ * in, where the kernel refuses one, or TAPs cannot be written to by one.
  */
-struct uring *uring_open(struct system_error *error);
+struct uring *uring_open(int fd, struct system_error *error);
 
 /* As tap_transmit. All writes are complete when it returns. */
 int32_t uring_transmit(struct uring *ring, int fd, const struct burst *burst, struct drops *drops, int *end);
