@@ -4,14 +4,15 @@ import { FORWARD_NAMES } from '../conntrack/forward-method.ts';
 import type { Director } from '../director.ts';
 import type { DirectorCounters } from '../engine/engine.ts';
 import type { Workload } from '../engine/workload.ts';
-import type { DestinationEntry, ServiceEntry } from '../services/config.ts';
+import type { ServerHealthEntry, ServiceHealthEntry } from '../health/config.ts';
+import type { DestinationEntry, HandshakeCounts, ServiceEntry } from '../services/config.ts';
 import { destinationName, keyOf, serviceName } from '../services/naming.ts';
 import type { RateSnapshot, StatsSnapshot } from '../services/stats.ts';
 import { VERDICT_NAMES, VERDICT_TEXTS } from '../verdicts.ts';
 import { type Family, register, type Sample } from './family.ts';
 
 /** What of a director is asked. */
-export type Measured = Pick<Director, 'services' | 'statistics' | 'rates' | 'counters' | 'workload'>;
+export type Measured = Pick<Director, 'services' | 'statistics' | 'rates' | 'counters' | 'workload' | 'health'>;
 
 /** One look at it. */
 interface Look {
@@ -21,6 +22,8 @@ interface Look {
   readonly rates: RateSnapshot;
   readonly counters: DirectorCounters;
   readonly workload: Workload;
+  readonly watched: readonly { readonly entry: ServiceHealthEntry; readonly labels: ServiceLabels }[];
+  readonly checked: readonly { readonly entry: ServerHealthEntry; readonly labels: DestinationLabels }[];
 }
 
 type ServiceLabels = { readonly service: string };
@@ -31,9 +34,15 @@ function lookAt(director: Measured): Look {
   const destinations = services.flatMap(({ entry: { destinations }, labels }) =>
     destinations.map((entry) => ({ entry, labels: { ...labels, destination: destinationName(entry) } })),
   );
+  const watched = director.health().map((entry) => ({ entry, labels: { service: serviceName(entry.service) } }));
+  const checked = watched.flatMap(({ entry: { servers }, labels }) =>
+    servers.map((entry) => ({ entry, labels: { ...labels, destination: destinationName(entry) } })),
+  );
   return {
     services,
     destinations,
+    watched,
+    checked,
     statistics: director.statistics(),
     rates: director.rates(),
     counters: director.counters(),
@@ -144,6 +153,100 @@ const DESTINATIONS: readonly Family<Look>[] = [
   destinationGauge('overloaded', '1 while it is at its upper threshold, and takes no new connections.', (d) =>
     Number(d.overloaded),
   ),
+];
+
+// ---- Health ----------------------------------------------------------------------------------------------------------
+
+const HANDSHAKES: readonly Exclude<keyof HandshakeCounts, 'timed' | 'timedSeconds'>[] = [
+  'started',
+  'completed',
+  'answered',
+  'repeated',
+  'refused',
+  'reset',
+  'expired',
+];
+
+/** One series for each state there is, of which one is 1. */
+function stateSamples<S extends string>(states: readonly S[], labels: Sample['labels'], now: S): Sample[] {
+  return states.map((state) => ({ labels: { ...labels, state }, value: Number(state === now) }));
+}
+
+function watchedGauge(name: string, help: string, value: (entry: ServiceHealthEntry) => number): Family<Look> {
+  return {
+    name: `tapvs_health_${name}`,
+    help,
+    type: 'gauge',
+    samples: ({ watched }) => watched.map(({ entry, labels }) => ({ labels, value: value(entry) })),
+  };
+}
+
+/** Of servers for which there is such a number. */
+function checkedGauge(name: string, help: string, value: (entry: ServerHealthEntry) => number | null): Family<Look> {
+  return {
+    name: `tapvs_health_${name}`,
+    help,
+    type: 'gauge',
+    samples: ({ checked }) =>
+      checked.flatMap(({ entry, labels }) => {
+        const known = value(entry);
+        return known === null ? [] : [{ labels, value: known }];
+      }),
+  };
+}
+
+const HEALTH: readonly Family<Look>[] = [
+  {
+    name: 'tapvs_health_service_state',
+    help: 'How a service that is watched is served: by its servers, by the sorry server, or by fewer than its quorum.',
+    type: 'gauge',
+    samples: ({ watched }) =>
+      watched.flatMap(({ entry, labels }) => stateSamples(['served', 'sorry', 'short'], labels, entry.state)),
+  },
+  watchedGauge('quorum_destinations', 'How many servers must be in use.', ({ quorum }) => quorum),
+  watchedGauge('used_destinations', 'How many servers are in use.', ({ inUse }) => inUse),
+  {
+    name: 'tapvs_health_state',
+    help: 'The state of a server that is watched.',
+    type: 'gauge',
+    samples: ({ checked }) =>
+      checked.flatMap(({ entry, labels }) => stateSamples(['unchecked', 'up', 'down', 'ejected'], labels, entry.state)),
+  },
+  checkedGauge(
+    'configured_weight',
+    'The weight that a server was given, of which it has what its health allows.',
+    (one) => one.configuredWeight,
+  ),
+  checkedGauge('load_ratio', 'The load that a server told last, 0 to 1.', ({ load }) => load),
+  checkedGauge('check_duration_seconds', 'How long the last check of a server took.', (one) => one.checks.lastSeconds),
+  {
+    name: 'tapvs_health_checks_total',
+    help: 'Checks of a server, by their result.',
+    type: 'counter',
+    samples: ({ checked }) =>
+      checked.flatMap(({ entry: { checks }, labels }) =>
+        (['succeeded', 'failed'] as const).map((result) => ({ labels: { ...labels, result }, value: checks[result] })),
+      ),
+  },
+  {
+    name: 'tapvs_destination_handshakes_total',
+    help: 'What packets told of TCP handshakes with a server, watched or not; with DR and tunnels only of the client.',
+    type: 'counter',
+    samples: ({ destinations }) =>
+      destinations.flatMap(({ entry: { handshakes }, labels }) =>
+        HANDSHAKES.map((event) => ({ labels: { ...labels, event }, value: handshakes[event] })),
+      ),
+  },
+  {
+    name: 'tapvs_destination_handshake_seconds',
+    help: 'How long a server took to answer a SYN at once, under NAT; the mean of many is exact.',
+    type: 'summary',
+    samples: ({ destinations }) =>
+      destinations.flatMap(({ entry: { handshakes }, labels }): Sample[] => [
+        { labels, value: handshakes.timedSeconds, suffix: '_sum' },
+        { labels, value: handshakes.timed, suffix: '_count' },
+      ]),
+  },
 ];
 
 // ---- Frames ----------------------------------------------------------------------------------------------------------
@@ -285,6 +388,7 @@ const FAMILIES: readonly Family<Look>[] = [
   ...ipvsadmFamilies('tapvs_service', ', of a service', ({ services }) => services),
   ...ipvsadmFamilies('tapvs_destination', ', of a real server', ({ destinations }) => destinations),
   ...DESTINATIONS,
+  ...HEALTH,
   ...FRAMES,
   ...LOAD,
   ...SYNC,

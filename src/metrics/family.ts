@@ -5,7 +5,7 @@ import type { Metric, MetricObjectWithValues, MetricValueWithName, Registry } fr
 export interface Sample {
   readonly labels: Readonly<Record<string, string | number>>;
   readonly value: number;
-  /** What comes behind the family's name: the parts of a histogram. */
+  /** What comes behind the family's name: the parts of a histogram or summary. */
   readonly suffix?: '_bucket' | '_sum' | '_count';
 }
 
@@ -13,7 +13,7 @@ export interface Sample {
 export interface Family<Source> {
   readonly name: string;
   readonly help: string;
-  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly type: 'counter' | 'gauge' | 'histogram' | 'summary';
   samples(source: Source): Sample[];
 }
 

@@ -405,7 +405,7 @@ export class ThreadedEngine implements Engine {
 
   startCapture(options: CaptureOptions): number {
     const capture = this.#first('startCapture', options) as number;
-    this.#others('startCapture', options);
+    this.#others('startCapture', [options]);
     return capture;
   }
 

@@ -33,6 +33,7 @@ function labelsOf(text: string): Record<string, string> {
 }
 
 function suffixesOf(type: string): readonly string[] {
+  if (type === 'summary') return ['_sum', '_count'];
   return type === 'histogram' ? ['_bucket', '_sum', '_count'] : [''];
 }
 
@@ -91,7 +92,7 @@ export function readExposition(text: string): Map<string, ReadFamily> {
 
 function checkName(name: string, type: string): void {
   if (!NAME.test(name)) throw new Error(`not a name: ${name}`);
-  if (!['counter', 'gauge', 'histogram'].includes(type)) throw new Error(`not a type: ${type}`);
+  if (!['counter', 'gauge', 'histogram', 'summary'].includes(type)) throw new Error(`not a type: ${type}`);
   if (name.endsWith('_total') !== (type === 'counter')) throw new Error(`_total is for counters, and for all: ${name}`);
   if (/_(count|sum|bucket|info_total)$/.test(name)) throw new Error(`a reserved ending: ${name}`);
   if (FOREIGN_UNIT.test(name)) throw new Error(`not a base unit: ${name}`);

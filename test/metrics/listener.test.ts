@@ -35,6 +35,7 @@ async function serve(t: ExecutionContext): Promise<Served> {
       rates: () => director.rates(),
       counters: () => director.counters(),
       workload: () => director.workload(),
+      health: () => director.health(),
     },
     registry,
   );

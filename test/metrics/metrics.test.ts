@@ -32,6 +32,23 @@ function busyLab(threads: number): Lab {
   return lab;
 }
 
+/** Watches the first service for some seconds: one of its servers is well, one is not. */
+async function watch({ director, clock }: Lab): Promise<void> {
+  director.watch(tcp(), {
+    check: ({ address }) => {
+      if (address === rs(12)) throw new Error('not well');
+    },
+    interval: 0.5,
+    fall: 1,
+    rise: 1,
+    load: { from: () => 0.25 },
+  });
+  for (let i = 0; i < 20; i++) {
+    clock.advance(250);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 async function expose(director: Director): Promise<Map<string, ReadFamily>> {
   const registry = new Registry();
   metricsOf(director, registry);
@@ -158,6 +175,7 @@ test('all of one exposition comes from one look', async (t) => {
     rates: () => director.rates(),
     counters: () => director.counters(),
     workload: () => director.workload(),
+    health: () => director.health(),
   };
   const registry = new Registry();
   metricsOf(watched, registry);
@@ -185,6 +203,37 @@ test('a registry of OpenMetrics is served by its rules', async (t) => {
     const types = Array.from(text.matchAll(/^# TYPE (\S+) (\S+)$/gm), ([, name]) => name);
     t.is(new Set(types).size, types.length);
     t.regex(text, /^tapvs_burst_frames_bucket\{le="1"\} \d+$/m);
+  }
+});
+
+test('the health of servers is exposed as it is listed', async (t) => {
+  const lab = busyLab(0);
+  const { director } = lab;
+  t.teardown(() => director.stop());
+  await watch(lab);
+  const families = await expose(director);
+  const [watched] = director.health();
+  const service = 'tcp 10.0.0.100:80';
+  t.is(sampleOf(families, 'tapvs_health_service_state', { service, state: watched!.state }), 1);
+  t.is(sampleOf(families, 'tapvs_health_used_destinations', { service }), 1);
+  t.is(sampleOf(families, 'tapvs_health_quorum_destinations', { service }), 1);
+  t.deepEqual(watched!.servers.map(({ state }) => state).sort(), ['down', 'up']);
+  for (const { address, port, state, configuredWeight, load, checks } of watched!.servers) {
+    const labels = { service, destination: `${address}:${port}` };
+    for (const one of ['unchecked', 'up', 'down', 'ejected']) {
+      t.is(sampleOf(families, 'tapvs_health_state', { ...labels, state: one }), Number(one === state));
+    }
+    t.is(sampleOf(families, 'tapvs_health_configured_weight', labels), configuredWeight);
+    t.is(sampleOf(families, 'tapvs_health_load_ratio', labels), load!);
+    t.is(sampleOf(families, 'tapvs_health_check_duration_seconds', labels), checks.lastSeconds!);
+    t.is(sampleOf(families, 'tapvs_health_checks_total', { ...labels, result: 'succeeded' }), checks.succeeded);
+    t.is(sampleOf(families, 'tapvs_health_checks_total', { ...labels, result: 'failed' }), checks.failed);
+    t.true(checks.succeeded + checks.failed > 3);
+    const { handshakes } = director.service(tcp()).destinations.find((one) => one.address === address)!;
+    for (const event of ['started', 'completed', 'expired'] as const) {
+      t.is(sampleOf(families, 'tapvs_destination_handshakes_total', { ...labels, event }), handshakes[event]);
+    }
+    t.is(sampleOf(families, 'tapvs_destination_handshake_seconds_count', labels), handshakes.timed);
   }
 });
 
@@ -225,8 +274,10 @@ function namesIn(expr: string): { metrics: string[]; labels: string[] } {
 }
 
 test('the Grafana dashboard asks for metrics and labels that there are', async (t) => {
-  const { director } = busyLab(2);
+  const lab = busyLab(2);
+  const { director } = lab;
   t.teardown(() => director.stop());
+  await watch(lab);
   const families = await expose(director);
   const labelsOf = new Map<string, Set<string>>();
   const values = new Map<string, Set<string>>();
@@ -259,8 +310,10 @@ test('the Grafana dashboard asks for metrics and labels that there are', async (
       for (const label of [...labels, ...legends]) {
         t.true(labelsOf.get(metric)!.has(label), `${title}: ${metric} has no label ${label}`);
       }
-      for (const [, label, value] of expr.matchAll(/([a-z]+)="([^"$]+)"/g)) {
-        t.true(values.get(`${metric} ${label}`)!.has(value!), `${title}: ${label} is never ${value}`);
+      for (const [, label, wanted] of expr.matchAll(/([a-z]+)=~?"([^"$]+)"/g)) {
+        for (const value of wanted!.split('|')) {
+          t.true(values.get(`${metric} ${label}`)!.has(value), `${title}: ${label} is never ${value}`);
+        }
       }
     }
     for (const [, name] of expr.matchAll(/\$(\w+)/g)) t.true(variables.includes(name!), `${title}: $${name}`);
