@@ -141,12 +141,14 @@ export class ThreadedEngine implements Engine {
    * Lets all threads do what changes something. The first one's answer decides: what it refuses, nobody does; and as all
    * are in the same state, the others do what it did. Events wait until all have done it: whoever is told of one may
    * change something in turn, and that must come in the same order everywhere.
+   * @returns the first one's answer.
    */
-  #everywhere(method: string, ...args: readonly unknown[]): void {
+  #everywhere(method: string, ...args: readonly unknown[]): unknown {
     args.forEach(refuseCode);
-    this.#during(() => {
-      this.#answer(0, method, args);
+    return this.#during(() => {
+      const answer = this.#answer(0, method, args);
       this.#others(method, args);
+      return answer;
     });
   }
 
@@ -404,9 +406,7 @@ export class ThreadedEngine implements Engine {
   }
 
   startCapture(options: CaptureOptions): number {
-    const capture = this.#first('startCapture', options) as number;
-    this.#others('startCapture', [options]);
-    return capture;
+    return this.#everywhere('startCapture', options) as number;
   }
 
   takeCaptured(capture: number): Captured {
