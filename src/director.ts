@@ -11,6 +11,8 @@ import type { CaptureOptions } from './engine/capture/options.ts';
 import { type Drain, type DrainOptions, Drains } from './engine/drains.ts';
 import type { DirectorCounters, DirectorEvents, Engine, EngineListener } from './engine/engine.ts';
 import type { ExplainOptions, Explanation } from './engine/explain/explanation.ts';
+import type { ReadBytes } from './engine/handover/blocks.ts';
+import { handOver, type TakenOver, takeOver } from './engine/handover/handover.ts';
 import { LocalEngine } from './engine/local.ts';
 import type { Workload } from './engine/workload.ts';
 import { invalidOption } from './errors.ts';
@@ -286,6 +288,33 @@ export class Director extends DirectorEmitter implements Control {
    */
   explain(packet: string | Uint8Array, options?: ExplainOptions): Explanation {
     return this.#engine.explain(packet, options);
+  }
+
+  // ---- Handing over ----------------------------------------------------------------------------------------------
+
+  /**
+   * Writes down all that a successor needs to go on: services and servers as they are, timeouts, sync daemons, counters,
+   * neighbours, path MTUs, and every connection and template with its state and timer. Each piece takes a few milliseconds
+   * at most; the director goes on working in between, unless {@link pause} has stopped it.
+   * @param note anything that JSON can hold, for whoever takes it over.
+   */
+  handOver(note: unknown = null): Generator<Uint8Array, void> {
+    return handOver(this.#engine, note);
+  }
+
+  /**
+   * Goes on with what a predecessor has written. Services, servers and connections that are here already stay as they
+   * are. What does not fit is left out, and said: nothing in it is trusted.
+   * @param read gives so many of its bytes, fewer at the end. {@link inspectHandover} tells beforehand whether it is whole.
+   * @throws DirectorError ERR_HANDOVER when it is damaged; what came before the damage is taken over then.
+   */
+  takeOver(read: ReadBytes): TakenOver {
+    return takeOver(this.#engine, read);
+  }
+
+  /** Leaves frames to the devices from now on, for a successor. Everything else goes on until {@link stop}. */
+  pause(): void {
+    this.#engine.pause();
   }
 
   // ---- ipvsadm ----------------------------------------------------------------------------------------------------

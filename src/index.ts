@@ -16,6 +16,9 @@ export type {
   ExplanationFrame,
   ExplanationStep,
 } from './engine/explain/explanation.ts';
+export type { ReadBytes } from './engine/handover/blocks.ts';
+export { type HandoverSource, inspectHandover, type TakenOver } from './engine/handover/handover.ts';
+export type { PlantedCounts } from './engine/handover/planting.ts';
 export type { Histogram, StateCount, TableFill, Workload } from './engine/workload.ts';
 export { DirectorError, type DirectorErrorCode } from './errors.ts';
 export type * from './health/config.ts';

@@ -12,9 +12,10 @@ import type {
   HandshakeCounts,
   ServiceEntry,
   ServiceKey,
+  ServiceOptions,
 } from './services/config.ts';
 import { type Destination, TUNNEL_CSUM, TUNNEL_GRE, TUNNEL_GUE, TUNNEL_REMCSUM } from './services/destination.ts';
-import { type Service, SVC_PERSISTENT } from './services/service.ts';
+import { type Service, SVC_ONEPACKET, SVC_PERSISTENT, SVC_SCHED1, SVC_SCHED2, SVC_SCHED3 } from './services/service.ts';
 import { TICKS_PER_SECOND } from './ticks.ts';
 
 const PROTOCOL_NAMES: Record<number, ServiceEntry['protocol']> = { 0: 'fwm', 6: 'tcp', 17: 'udp', 132: 'sctp' };
@@ -107,6 +108,26 @@ export function connectionEntry(connections: Connections, row: number, tick: num
 /** The key of a service that a listing shows. */
 export function keyOfEntry({ protocol, address, port, fwmark, family }: ServiceEntry): ServiceKey {
   return protocol === 'fwm' ? { fwmark, family } : { protocol, address, port };
+}
+
+/** The options of a service that a listing shows. */
+export function optionsOfService(entry: ServiceEntry): ServiceOptions {
+  const { scheduler, persistent, netmask, netmaskLength, engine, flags, family } = entry;
+  const schedulerFlags = (
+    [
+      [SVC_SCHED1, 'flag-1'],
+      [SVC_SCHED2, 'flag-2'],
+      [SVC_SCHED3, 'flag-3'],
+    ] as const
+  ).flatMap(([bit, name]) => ((flags & bit) !== 0 ? [name] : []));
+  return {
+    scheduler,
+    persistent,
+    engine,
+    netmask: family === 4 ? netmask : netmaskLength,
+    onePacket: (flags & SVC_ONEPACKET) !== 0,
+    schedulerFlags,
+  };
 }
 
 /** The options of a server that a listing shows. */

@@ -275,7 +275,6 @@ export class Connections {
     const { rows, width, daddr } = this.table;
     for (let i = 0; i < width; i++) rows[row + daddr + i] = destination.words[i];
     rows[row + DEST] = destination.id;
-    destination.references++;
     let flags = rows[row + FLAGS];
     // The destination decides the method; whether a connection from a sync master is active, the master knew.
     if ((flags & SYNCED) !== 0) flags &= ~(FWD_MASK | NOOUTPUT);
@@ -283,12 +282,27 @@ export class Connections {
     flags |= destination.method;
     if (destination.method !== MASQ) flags |= NOOUTPUT;
     rows[row + FLAGS] = flags;
+    this.#countFor(destination, flags);
+    this.#bindHelper(row);
+  }
+
+  /** One more connection of a destination's. */
+  #countFor(destination: Destination, flags: number): void {
+    destination.references++;
     destination.count(countOf(flags), 1);
     const { upperThreshold } = destination;
     if (upperThreshold !== 0 && !destination.overloaded && totalConns(destination) >= upperThreshold) {
       if (destination.setOverloaded(true)) this.#observer.overloadChanged(destination);
     }
+  }
+
+  /** Lets a row that was planted (transplant.ts) count for its destination, and its timer run. */
+  begin(row: number): void {
+    const destination = this.destinationOf(row);
+    if (destination !== null) this.#countFor(destination, this.table.rows[row + FLAGS]);
     this.#bindHelper(row);
+    this.#wheel.insert(row);
+    this.#observer.created(this, row);
   }
 
   /** Lets the FTP helper look into a control connection under NAT (kernel behaviour: ip_vs_bind_app). */

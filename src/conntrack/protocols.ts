@@ -48,3 +48,17 @@ export function stateName(rows: Int32Array, row: number): string {
       return 'NONE';
   }
 }
+
+/** How many states a protocol has; 0 for one that is not balanced. */
+export function stateCount(protocol: number): number {
+  switch (protocol) {
+    case PROTO_TCP:
+      return TCP_STATE_NAMES.length;
+    case PROTO_UDP:
+      return UDP_STATE_NAMES.length;
+    case PROTO_SCTP:
+      return SCTP_STATE_NAMES.length;
+    default:
+      return 0;
+  }
+}

@@ -327,6 +327,19 @@ export class ConnectionTable {
     return this.#bucket((rows[row + META] >>> 16) & 0xff, rows, row + CADDR, rows[row + PORTS] >>> 16);
   }
 
+  /**
+   * Looks at `count` rows from one on (0: from the first) and calls `visit` with those that can be found.
+   * @returns where to go on, or 0 at the end.
+   */
+  visit(from: number, count: number, visit: (row: number) => void): number {
+    const start = from === 0 ? this.stride : from;
+    const end = Math.min(this.#fresh, start + count * this.stride);
+    for (let row = start; row < end; row += this.stride) {
+      if ((this.rows[row + FLAGS] & HASHED) !== 0) visit(row);
+    }
+    return end < this.#fresh ? end : 0;
+  }
+
   /** Calls `visit` with every row that can be found. It may remove the row it is called with. */
   forEach(visit: (row: number) => void): void {
     for (let row = this.stride; row < this.#fresh; row += this.stride) {

@@ -90,6 +90,13 @@ export interface StopConfiguration {
   readonly drainSeconds: number;
 }
 
+/** How the next director goes on with the connections of this one. */
+export interface HandoverConfiguration {
+  readonly file?: string;
+  readonly snapshotSeconds: number;
+  readonly maxAgeSeconds: number;
+}
+
 /** What is logged. */
 export interface LogConfiguration {
   readonly level: Extract<Level, 'debug' | 'info' | 'warn' | 'error'>;
@@ -105,6 +112,7 @@ export interface Configuration {
   readonly log: LogConfiguration;
   readonly privileges: PrivilegesConfiguration;
   readonly stop: StopConfiguration;
+  readonly handover: HandoverConfiguration;
   readonly tunables: Readonly<Record<string, number | string>>;
   readonly timeouts: Timeouts;
   readonly marks: readonly MarkRule[];

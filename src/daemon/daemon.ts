@@ -11,17 +11,19 @@ import type { Configuration } from './configuration.ts';
 import { openDevice } from './devices.ts';
 import { activeConnections, drain } from './drain.ts';
 import { ConfigurationError, type Loaded, loadConfiguration } from './file.ts';
+import { HandoverKeeper, takeOverFrom } from './handover.ts';
 import { keepWatchdog, notifyReady, notifyReloading, notifyStopping } from './notify.ts';
 import { recordChanges } from './record.ts';
 import { emptyConfiguration } from './schema.ts';
 import type { Change, Problem, Running } from './section.ts';
-import { plan, SECTIONS } from './sections.ts';
+import { plan, SECTIONS, type Which } from './sections.ts';
 
 /** A running director with its file. */
 export class Daemon {
   readonly #path: string;
   readonly #running: Running;
   readonly #endWatchdog: () => void;
+  readonly #keeper: HandoverKeeper;
   #configuration: Configuration;
   /** Reloads and the stop come one after the other. */
   #last: Promise<unknown> = Promise.resolve();
@@ -33,6 +35,8 @@ export class Daemon {
     this.#running = running;
     this.#configuration = configuration;
     this.#endWatchdog = keepWatchdog();
+    const { director, logger } = running;
+    this.#keeper = new HandoverKeeper(configuration.handover, director, logger, () => this.#configuration);
   }
 
   /**
@@ -54,7 +58,14 @@ export class Daemon {
     });
     logDrains(director, logger);
     try {
-      await applyAll(plan(emptyConfiguration(), configuration), running, loaded);
+      const isFirst: Which = ({ name }) => name === 'tunables';
+      await applyAll(plan(emptyConfiguration(), configuration, isFirst), running, loaded);
+      const before = takeOverFrom(configuration.handover, director, logger);
+      await applyAll(
+        plan(before, configuration, (section) => !isFirst(section)),
+        running,
+        loaded,
+      );
       complainOf(loaded, { path: ['privileges'] }, () => account !== null && become(account));
       complainOf(loaded, { path: ['devices'] }, () => director.start());
     } catch (error) {
@@ -123,20 +134,29 @@ export class Daemon {
   }
 
   /**
-   * Ends: no new connections, active ones may end in the time that the file gives them, then the devices are closed.
-   * A second call waits no longer.
+   * Ends, with the devices closed. If the file says where to, the state is left there for the next director; else there
+   * are no new connections, and active ones may end in the time that the file gives them. A second call waits no longer.
+   * @param forGood whether no successor is to go on with the connections, whatever the file says.
    */
-  stop(): Promise<void> {
+  stop(forGood: boolean): Promise<void> {
     if (this.#stopped !== undefined) this.#stopping.abort();
-    this.#stopped ??= this.#next(() => this.#stop());
+    this.#stopped ??= this.#next(() => this.#stop(forGood));
     return this.#stopped;
   }
 
-  async #stop(): Promise<void> {
+  async #stop(forGood: boolean): Promise<void> {
     const { director, logger, opened } = this.#running;
     const { drainSeconds } = this.#configuration.stop;
     this.#endWatchdog();
     notifyStopping();
+    if (!forGood && (await this.#keeper.leave())) {
+      // The devices first: whoever waits for them goes on the sooner.
+      director.stop();
+      await takeDown({ director, opened });
+      logger.info('director stopped');
+      return;
+    }
+    await this.#keeper.forget();
     if (drainSeconds > 0 && activeConnections(director) > 0) {
       logger.info({ active: activeConnections(director), seconds: drainSeconds }, 'draining');
       const left = await drain(director, drainSeconds, this.#stopping.signal);

@@ -7,6 +7,7 @@ import type { Change, Section } from './section.ts';
 import { control } from './sections/control.ts';
 import { devices } from './sections/devices.ts';
 import { director } from './sections/director.ts';
+import { handover } from './sections/handover.ts';
 import { metrics } from './sections/metrics.ts';
 import { interfaces, neighbours, routes } from './sections/network.ts';
 import { log, privileges, stop } from './sections/process.ts';
@@ -24,6 +25,7 @@ export const SECTIONS: readonly Section[] = [
   privileges,
   log,
   stop,
+  handover,
   tunables,
   timeouts,
   marks,

@@ -26,6 +26,10 @@ import type { Captured } from './capture/captures.ts';
 import type { CaptureOptions } from './capture/options.ts';
 import type { DrainProgress } from './drains.ts';
 import type { ExplainOptions, Explanation } from './explain/explanation.ts';
+import type { CountersState } from './handover/handover.ts';
+import type { HostState } from './handover/host-state.ts';
+import type { PlantedCounts } from './handover/planting.ts';
+import type { RowsCursor } from './handover/rows.ts';
 import type { Workload } from './workload.ts';
 
 /** What a director tells those who listen (`director.on(...)`). Nothing is built for events that nobody listens to. */
@@ -117,6 +121,21 @@ export interface Engine {
   takeCaptured(capture: number): Captured;
   stopCapture(capture: number): Captured;
   explain(packet: string | Uint8Array, options?: ExplainOptions): Explanation;
+
+  /** Leaves frames where they are from now on: the tables stay as they are, but for timers. */
+  pause(): void;
+  /** What the host has learned, for a successor. */
+  exportHost(): HostState;
+  /** @param state what {@link exportHost} has answered, unchecked. @param passedTicks how long ago. */
+  importHost(state: unknown, passedTicks: number): void;
+  /** Connections from a place in the tables on, and where the next ones begin; null at the end. */
+  exportRows(cursor: RowsCursor): { payload: Uint8Array; next: RowsCursor | null };
+  /** @throws DirectorError ERR_HANDOVER */
+  importRows(payload: Uint8Array, passedTicks: number): void;
+  /** All rows are imported: says what became of them. */
+  endImport(): PlantedCounts;
+  /** @throws DirectorError ERR_INVALID_OPTION */
+  importCounters(counters: CountersState): void;
 
   startDaemon(options: DaemonOptions): void;
   stopDaemon(role: DaemonRole): void;

@@ -14,7 +14,7 @@ import type {
   Timeouts,
 } from '../services/config.ts';
 import type { MarkRule } from '../services/marks.ts';
-import { integer, optionsOf } from '../services/settings.ts';
+import { checkStats, destinationName, integer, optionsOf } from '../services/settings.ts';
 import type { RateSnapshot, StatsSnapshot } from '../services/stats.ts';
 import { VERDICT_NAMES, type VerdictName } from '../verdicts.ts';
 import { type Captured, Captures } from './capture/captures.ts';
@@ -24,6 +24,10 @@ import type { CrossingDevice } from './crossing.ts';
 import type { DirectorCounters, Engine, EngineEvent, EngineListener } from './engine.ts';
 import { explain } from './explain/explain.ts';
 import type { ExplainOptions, Explanation } from './explain/explanation.ts';
+import type { CountersState } from './handover/handover.ts';
+import { exportHost, type HostState, importHost } from './handover/host-state.ts';
+import { type PlantedCounts, Planting } from './handover/planting.ts';
+import { exportRows, type RowsCursor } from './handover/rows.ts';
 import { Loop } from './loop.ts';
 import { assemble, type Parts } from './parts.ts';
 import { Steering } from './steering.ts';
@@ -38,6 +42,10 @@ export class LocalEngine implements Engine {
   readonly #loop: Loop;
   readonly #captures: Captures;
   #steering: Steering | null = null;
+  /** Which of several threads this is. */
+  readonly #index: number;
+  /** While connections of a predecessor are taken over. */
+  #planting: Planting | null = null;
   #crossings: readonly CrossingDevice[] = [];
 
   /**
@@ -49,6 +57,7 @@ export class LocalEngine implements Engine {
     this.#catalogue = new Catalogue(this.#parts);
     this.#loop = new Loop(this.#parts, this.#catalogue);
     this.#captures = new Captures(this.#parts);
+    this.#index = team?.index ?? 0;
     if (team !== null) this.#cross(team);
   }
 
@@ -248,6 +257,53 @@ export class LocalEngine implements Engine {
   explain(packet: string | Uint8Array, options?: ExplainOptions): Explanation {
     this.#loop.settle();
     return explain(this.#parts, packet, options);
+  }
+
+  // ---- Handing over ----------------------------------------------------------------------------------------------
+
+  pause(): void {
+    this.#loop.pause();
+  }
+
+  exportHost(): HostState {
+    return exportHost(this.#parts);
+  }
+
+  importHost(state: unknown, passedTicks: number): void {
+    importHost(this.#parts, state, passedTicks);
+  }
+
+  exportRows(cursor: RowsCursor): { payload: Uint8Array; next: RowsCursor | null } {
+    return exportRows(this.#parts, cursor);
+  }
+
+  importRows(payload: Uint8Array, passedTicks: number): void {
+    this.#planting ??= new Planting(this.#parts, (words, at, width) => {
+      const steering = this.#steering;
+      return steering === null || steering.ownerOfClient(words, at, width) === this.#index;
+    });
+    this.#planting.take(payload, passedTicks);
+  }
+
+  endImport(): PlantedCounts {
+    const planting = this.#planting ?? new Planting(this.#parts, () => true);
+    this.#planting = null;
+    const counts = planting.end();
+    this.#parts.tellings.throwAgain();
+    return counts;
+  }
+
+  importCounters({ total, services }: CountersState): void {
+    const { registry, pipeline } = this.#parts;
+    pipeline.stats.restore(checkStats(total));
+    for (const { key, stats, destinations } of services) {
+      const service = this.#catalogue.get(key);
+      service.stats.restore(checkStats(stats));
+      for (const { address, port, ...counted } of destinations) {
+        const name = destinationName(service, { address, port });
+        registry.destination(service, name.address, name.port, name.text).stats.restore(checkStats(counted.stats));
+      }
+    }
   }
 
   // ---- Sync daemons -----------------------------------------------------------------------------------------------

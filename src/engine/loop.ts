@@ -32,6 +32,7 @@ export class Loop {
   #nextEstimateMs = 0;
   #nextTrashMs = 0;
   #polling = false;
+  #paused = false;
   #continuing = false;
   #advancingSoon = false;
 
@@ -85,10 +86,15 @@ export class Loop {
     for (const line of lines) line.port.device.close();
   }
 
+  /** Leaves frames where they are: devices keep them for whoever opens them next. */
+  pause(): void {
+    this.#paused = true;
+  }
+
   /** Handles what the devices have waiting; returns how many frames were read. */
   poll(): number {
     // A handler that was called from a burst may not start another: there is one packet at hand at a time.
-    if (this.#state !== 'running' || this.#polling) return 0;
+    if (this.#state !== 'running' || this.#polling || this.#paused) return 0;
     this.#polling = true;
     let read: number;
     try {

@@ -111,9 +111,14 @@ export class Steering {
   }
 
   #threadOf(words: Words, width: number): number {
+    return this.ownerOfClient(words, 0, width);
+  }
+
+  /** The thread of the client whose address of so many words is at `words[at]`. */
+  ownerOfClient(words: Words, at: number, width: number): number {
     let h = this.#seed;
     for (let i = 0; i < width; i++) {
-      h = Math.imul(h ^ words[i], 0x9e3779b1);
+      h = Math.imul(h ^ words[at + i], 0x9e3779b1);
       h ^= h >>> 15;
     }
     h = Math.imul(h, 0x85ebca6b);

@@ -17,6 +17,8 @@ export interface TeamPlan {
 export class Team {
   readonly count: number;
   readonly seed: number;
+  /** Which of the threads this is. */
+  readonly index: number;
   readonly counts: SharedCounts;
   readonly #connections: Int32Array;
 
@@ -24,6 +26,7 @@ export class Team {
   constructor(plan: TeamPlan, index: number) {
     this.count = plan.count;
     this.seed = plan.seed;
+    this.index = index;
     this.counts = new SharedCounts(plan.counts, index === 0);
     this.#connections = new Int32Array(plan.connections);
   }

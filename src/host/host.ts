@@ -205,6 +205,19 @@ export class Host {
     return known ? (this.hopOf(destination)?.mtu ?? mtu) : hop.mtu;
   }
 
+  /** What was learned of path MTUs: addresses, MTUs, and the ticks for which they are still believed. */
+  pathMtus(tick: number): [string, number, number][] {
+    return Array.from(this.#pathMtus, ([address, { mtu, expires }]) => [address, mtu, (expires - tick) | 0]);
+  }
+
+  /** Believes a path MTU that was learned elsewhere, for so many ticks; one that cannot be is not believed. */
+  restorePathMtu(address: string, mtu: number, ticks: number, tick: number): void {
+    if (mtu < MIN_PATH_MTU || mtu > 65535 || ticks <= 0 || ticks > PATH_MTU_TICKS) return;
+    if (this.#pathMtus.has(address)) return;
+    this.#pathMtus.set(address, { mtu, expires: (tick + ticks) | 0 });
+    this.#changed();
+  }
+
   /** Takes over what another host has learned of path MTUs. */
   mimicPathMtus(other: Host): void {
     for (const [address, { mtu }] of other.#pathMtus) this.#pathMtus.set(address, { mtu, expires: PATH_MTU_TICKS });

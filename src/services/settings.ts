@@ -19,6 +19,7 @@ import type { DestinationKey, DestinationOptions, SchedulerFlag, ServiceKey, Ser
 import { TUNNEL_CSUM, TUNNEL_GRE, TUNNEL_GUE, TUNNEL_IPIP, TUNNEL_NOCSUM, TUNNEL_REMCSUM } from './destination.ts';
 import type { PersistenceEngine } from './engines/engine.ts';
 import { type Service, SVC_SCHED1, SVC_SCHED2, SVC_SCHED3 } from './service.ts';
+import type { StatsSnapshot } from './stats.ts';
 
 /** A service's key, as numbers. */
 export interface ServiceName extends Address {
@@ -241,6 +242,16 @@ function netmask(family: Family, given: string | number | undefined): { netmask:
     throw invalidOption('netmask', given, 'a dotted mask or a prefix length');
   const length = 32 - (mask.words[0] === 0 ? 32 : 31 - Math.clz32(mask.words[0] & -mask.words[0]));
   return { netmask: mask.words, netmaskLength: length };
+}
+
+/** Counters that were kept elsewhere. @throws DirectorError ERR_INVALID_OPTION */
+export function checkStats(stats: StatsSnapshot): StatsSnapshot {
+  object('stats', stats);
+  for (const name of ['conns', 'inPkts', 'outPkts', 'inBytes', 'outBytes'] as const) {
+    const value = stats[name];
+    if (!(Number.isInteger(value) && value >= 0)) throw invalidOption(`stats.${name}`, value, 'a count');
+  }
+  return stats;
 }
 
 /** A real server's address and port: for DR and tunnels under an address service the port is the service's. */

@@ -75,6 +75,13 @@ export class Stats {
     this.#average.fill(0);
   }
 
+  /** Goes on counting from these numbers, as if they had been counted here long ago. */
+  restore({ conns, inPkts, outPkts, inBytes, outBytes }: StatsSnapshot): void {
+    this.counts.set([conns, inPkts, outPkts, inBytes, outBytes]);
+    this.zero();
+    this.#zero.fill(0);
+  }
+
   snapshot(): StatsSnapshot {
     const [conns, inPkts, outPkts, inBytes, outBytes] = this.counts.map((count, i) => count - this.#zero[i]);
     return { conns: conns!, inPkts: inPkts!, outPkts: outPkts!, inBytes: inBytes!, outBytes: outBytes! };

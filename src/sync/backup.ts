@@ -21,11 +21,8 @@ import {
   SYNCED,
   TEMPLATE,
 } from '../conntrack/layout.ts';
-import type { ProtocolTimeouts } from '../conntrack/protocols.ts';
-import { SCTP_STATE_NAMES } from '../conntrack/sctp-state.ts';
-import { TCP_STATE_NAMES } from '../conntrack/tcp-state.ts';
-import { UDP_STATE_NAMES } from '../conntrack/udp-state.ts';
-import { PROTO_SCTP, PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
+import { type ProtocolTimeouts, stateCount } from '../conntrack/protocols.ts';
+import { PROTO_TCP, PROTO_UDP } from '../packet/ipv4.ts';
 import type { Destination } from '../services/destination.ts';
 import type { Registry } from '../services/registry.ts';
 import type { SysctlValues } from '../sysctl.ts';
@@ -242,19 +239,5 @@ export class SyncBackup implements SyncReader {
   /** Stops to listen. What it was told of stays until it expires. */
   close(): void {
     this.#receiver?.close();
-  }
-}
-
-/** How many states a protocol has; 0 for one that is not balanced. */
-function stateCount(protocol: number): number {
-  switch (protocol) {
-    case PROTO_TCP:
-      return TCP_STATE_NAMES.length;
-    case PROTO_UDP:
-      return UDP_STATE_NAMES.length;
-    case PROTO_SCTP:
-      return SCTP_STATE_NAMES.length;
-    default:
-      return 0;
   }
 }

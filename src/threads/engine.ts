@@ -11,6 +11,10 @@ import type { Captured } from '../engine/capture/captures.ts';
 import type { CaptureOptions } from '../engine/capture/options.ts';
 import type { DirectorCounters, Engine, EngineEvent, EngineListener } from '../engine/engine.ts';
 import type { ExplainOptions, Explanation } from '../engine/explain/explanation.ts';
+import type { CountersState } from '../engine/handover/handover.ts';
+import type { HostState } from '../engine/handover/host-state.ts';
+import type { PlantedCounts } from '../engine/handover/planting.ts';
+import { FIRST_ROWS, type RowsCursor } from '../engine/handover/rows.ts';
 import type { Workload } from '../engine/workload.ts';
 import { DirectorError } from '../errors.ts';
 import type { FrameRing } from '../packet/frame-ring.ts';
@@ -422,6 +426,41 @@ export class ThreadedEngine implements Engine {
     if (this.#links.length === 1) return explained;
     const owner = this.#first('ownerOf', explained.frame) as number;
     return this.#ask(owner, 'explain', packet, options) as Explanation;
+  }
+
+  // ---- Handing over ----------------------------------------------------------------------------------------------
+
+  pause(): void {
+    this.#all('pause');
+  }
+
+  exportHost(): HostState {
+    return this.#first('exportHost') as HostState;
+  }
+
+  importHost(state: unknown, passedTicks: number): void {
+    this.#everywhere('importHost', state, passedTicks);
+  }
+
+  exportRows(cursor: RowsCursor): { payload: Uint8Array; next: RowsCursor | null } {
+    const { thread } = cursor;
+    const exported = this.#ask(thread, 'exportRows', cursor) as ReturnType<Engine['exportRows']>;
+    if (exported.next !== null || thread + 1 === this.#links.length) return exported;
+    return { ...exported, next: { ...FIRST_ROWS, thread: thread + 1 } };
+  }
+
+  /** Each takes those whose clients are its own. */
+  importRows(payload: Uint8Array, passedTicks: number): void {
+    this.#all('importRows', payload, passedTicks);
+  }
+
+  endImport(): PlantedCounts {
+    return sum(this.#all('endImport') as PlantedCounts[]);
+  }
+
+  /** What was counted before was counted by none of these threads: one of them keeps it. */
+  importCounters(counters: CountersState): void {
+    this.#first('importCounters', counters);
   }
 
   // ---- Sync daemons -----------------------------------------------------------------------------------------------

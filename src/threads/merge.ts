@@ -1,11 +1,12 @@
 /** What several engines list, as one director's listing. Each counted its own packets; counts of connections are shared. */
 import type { Captured } from '../engine/capture/captures.ts';
 import type { DirectorCounters } from '../engine/engine.ts';
+import type { PlantedCounts } from '../engine/handover/planting.ts';
 import type { StateCount, Workload } from '../engine/workload.ts';
 import type { HandshakeCounts, ServiceEntry } from '../services/config.ts';
 import type { RateSnapshot, StatsSnapshot } from '../services/stats.ts';
 
-type Numbers = StatsSnapshot | RateSnapshot | HandshakeCounts | DirectorCounters['verdicts'];
+type Numbers = PlantedCounts | StatsSnapshot | RateSnapshot | HandshakeCounts | DirectorCounters['verdicts'];
 
 /** Objects of numbers, added up field by field. */
 export function sum<T extends Numbers>(parts: readonly T[]): T {

@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { configOption, STATUS_CONFIGURATION } from './options.ts';
 
 export const run: Command = new Command('run')
-  .description('run a director in the foreground: SIGHUP reloads the file, SIGTERM drains and stops')
+  .description('run a director in the foreground: SIGHUP reloads the file, SIGTERM hands over or drains, and stops')
   .addOption(configOption())
   .action(async ({ config }: { config: string }) => {
     const [{ Daemon }, { ConfigurationError, loadConfiguration }, { openLog }] = await Promise.all([
@@ -25,7 +25,9 @@ export const run: Command = new Command('run')
       const loaded = loadConfiguration(config);
       failure = 1;
       const daemon = await Daemon.start(config, loaded, logger, () => exit(1));
-      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => daemon.stop().then(() => exit(0)));
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+        process.on(signal, () => daemon.stop(signal === 'SIGINT').then(() => exit(0)));
+      }
       process.on('SIGHUP', () => daemon.reload());
     } catch (error) {
       if (!(error instanceof ConfigurationError)) throw error;

@@ -3,19 +3,8 @@ import type { Words } from '../../address.ts';
 import { ManualClock } from '../../clock.ts';
 import type { InterfaceConfiguration } from '../../configuration.ts';
 import type { Connections } from '../../conntrack/connections.ts';
-import {
-  CADDR,
-  CONTROL,
-  ENGINE,
-  EXPIRES,
-  FLAGS,
-  HASHED,
-  META,
-  NEXT,
-  PORTS,
-  TIMER_NEXT,
-  TIMER_PREV,
-} from '../../conntrack/layout.ts';
+import { CADDR, CONTROL, EXPIRES, META, N_CONTROL, PORTS } from '../../conntrack/layout.ts';
+import { copyApplication, plant } from '../../conntrack/transplant.ts';
 import type { Device, FrameBatch } from '../../devices/device.ts';
 import type { Host } from '../../host/host.ts';
 import type { Reasoning } from '../../schedulers/reasoning.ts';
@@ -258,36 +247,14 @@ function key(words: Words, at: number, width: number): string {
 /** Copies rows, their time left unchanged; returns their new places. */
 function copyRows(from: Connections, to: Connections, rows: readonly number[], tick: number): Set<number> {
   const places = new Map<number, number>();
-  const { stride, width, vaddr } = to.table;
   for (const row of rows) {
     const source = from.table.rows;
-    const target = to.table.rows;
-    const copy = to.table.allocate();
-    target.set(source.subarray(row, row + stride), copy);
-    target[copy + NEXT] = 0;
-    target[copy + TIMER_NEXT] = 0;
-    target[copy + TIMER_PREV] = 0;
-    target[copy + FLAGS] &= ~HASHED;
-    target[copy + EXPIRES] = (source[row + EXPIRES] - tick) | 0;
-    target[copy + CONTROL] = places.get(source[row + CONTROL]) ?? 0;
-    const identity = from.engines.of(row);
-    if (identity !== undefined && (source[row + FLAGS] & ENGINE) !== 0) {
-      const client = new Int32Array(8);
-      for (let i = 0; i < width; i++) {
-        client[i] = target[copy + CADDR + i];
-        client[4 + i] = target[copy + vaddr + i];
-      }
-      to.engines.add(copy, (target[copy + META] >>> 16) & 0xff, client, target[copy + PORTS] & 0xffff, identity);
-    }
+    const left = (source[row + EXPIRES] - tick) | 0;
+    const copy = plant(to, source, row, left, from.engines.of(row) ?? null);
+    to.table.rows[copy + CONTROL] = places.get(source[row + CONTROL]) ?? 0;
+    to.table.rows[copy + N_CONTROL] = source[row + N_CONTROL];
     const application = from.applicationOf(row);
-    if (application !== undefined) {
-      const { mode, fromClient, fromServer } = application;
-      const state = to.makeApplication(copy);
-      state.mode = mode;
-      Object.assign(state.fromClient, fromClient);
-      Object.assign(state.fromServer, fromServer);
-    }
-    if ((source[row + FLAGS] & HASHED) !== 0) to.table.hash(copy);
+    if (application !== undefined) copyApplication(application, to.makeApplication(copy));
     places.set(row, copy);
   }
   to.tcpTable = from.tcpTable;

@@ -2,6 +2,7 @@
  * A network for one director: 192.0.2.0/24 with a client (.17), three servers (`one` .11, `two` .12, `sorry` .13) that have
  * the VIP .100 for DR, and the machine (.2) that tools like ldirectord run on. The director's wire is one more cable.
  */
+import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -51,6 +52,13 @@ export class Lan {
   /** The command that runs `command` where the kernel's end of the director's wire is. */
   onSwitch(...command: readonly string[]): string[] {
     return ['ip', 'netns', 'exec', this.#network.switchNamespace, ...command];
+  }
+
+  /** Makes the director's wire beforehand, so that it stays when a director goes. @param queues whether it may have several */
+  keepWire(queues = false): void {
+    const { switchNamespace } = this.#network;
+    const more = queues ? ['multi_queue'] : [];
+    execFileSync('ip', ['-n', switchNamespace, 'tuntap', 'add', 'dev', WIRE, 'mode', 'tap', ...more]);
   }
 
   /** Plugs the director's wire in, once it is there. */

@@ -1,0 +1,130 @@
+/** A restart that breaks nothing: downloads that run go on by the next director, by NAT and by DR. */
+import { createHash } from 'node:crypto';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+import { testWithTaps } from '../devices/support/namespace.ts';
+import { type Ended, finish, Site } from './support/daemon.ts';
+import { Lan, VIP } from './support/lan.ts';
+import { type Program, until } from './support/program.ts';
+
+interface Scene {
+  readonly site: Site;
+  readonly lan: Lan;
+  readonly file: string;
+  readonly director: Program;
+}
+
+/** Services on port 80 by DR (server `two`) and on 81 by NAT (server `one`). */
+async function setUp(t: ExecutionContext, handover: object = {}, more: object = {}, threads = 0): Promise<Scene> {
+  const site = new Site(t);
+  const lan = new Lan(t, site);
+  await lan.serve('one', [81]);
+  lan.replyByDirector('one');
+  await lan.serve('two', [80]);
+  lan.keepWire(threads > 1);
+  const file = join(site.folder, 'run', 'handover');
+  const service = (port: number, address: string, method: string) => ({
+    protocol: 'tcp',
+    address: VIP,
+    port,
+    scheduler: 'rr',
+    servers: [{ address, method }],
+  });
+  site.write({
+    ...lan.interfaces,
+    director: { forwarding: true, threads },
+    handover: { file, ...handover },
+    services: [service(80, '192.0.2.12', 'route'), service(81, '192.0.2.11', 'masq')],
+    ...more,
+  });
+  const director = await site.start(t);
+  lan.plugIn();
+  await until(
+    async () => (await lan.answers(80)).join() === 'two' && (await lan.answers(81)).join() === 'one',
+    () => director.out,
+  );
+  return { site, lan, file, director };
+}
+
+function download(lan: Lan, port: number): Promise<Ended> {
+  const url = `http://${VIP}:${port}/large`;
+  return finish(lan.on('client', 'sh', '-c', `curl -s --max-time 25 ${url} | sha256sum`));
+}
+
+async function established(lan: Lan, count: number): Promise<void> {
+  const connections = async () =>
+    (await finish(lan.on('client', 'ss', '-Htn', 'state', 'established'))).stdout.split('\n').length - 1;
+  await until(
+    async () => (await connections()) >= count,
+    () => 'too few connections',
+  );
+}
+
+function hashOf(name: string): string {
+  return createHash('sha256')
+    .update(Buffer.alloc(4 * 2 ** 20, Buffer.alloc(2 ** 17, name)))
+    .digest('hex');
+}
+
+for (const threads of [0, 2]) {
+  testWithTaps(`downloads by NAT and DR go on across a restart (threads: ${threads})`, async (t) => {
+    const { site, lan, file, director } = await setUp(t, {}, {}, threads);
+    await site.ipvsadm(`-e -t ${VIP}:80 -r 192.0.2.12 -w 7`);
+    await site.ipvsadm('-A -t 192.0.2.101:80 -s sh');
+    const downloads = [80, 81, 80, 81].map((port) => download(lan, port));
+    await established(lan, 4);
+    t.is(await director.end(), 0);
+    t.regex(director.out, /"msg":"handed over"/);
+    t.is(statSync(file).mode & 0o777, 0o600);
+    const next = await site.start(t);
+    t.regex(next.out, /"connections":\d+,.*"msg":"taken over"/);
+    for (const [i, ended] of (await Promise.all(downloads)).entries()) {
+      t.is(ended.stdout.split(' ')[0], hashOf(i % 2 === 0 ? 'two' : 'one'), `download ${i}`);
+    }
+    // What was set by hand came along, and the file's own words with it.
+    const { stdout } = await site.ipvsadm('-S -n');
+    t.true(stdout.includes('-r 192.0.2.12:80 -g -w 7'));
+    t.true(stdout.includes('-A -t 192.0.2.101:80 -s sh'));
+    t.is((await lan.answers(81)).join(), 'one');
+  });
+}
+
+testWithTaps('after a kill what the last snapshot knew goes on', async (t) => {
+  const { site, lan, file, director } = await setUp(t, { snapshotSeconds: 1 }, { log: { level: 'debug' } });
+  const downloads = [80, 81].map((port) => download(lan, port));
+  await established(lan, 2);
+  const written = () => director.out.split('snapshot written').length;
+  const before = written();
+  await until(
+    () => written() > before + 1,
+    () => director.out,
+  );
+  await director.end('SIGKILL');
+  t.is(statSync(file).mode & 0o777, 0o600);
+  const next = await site.start(t);
+  t.regex(next.out, /"msg":"taken over"/);
+  for (const [i, ended] of (await Promise.all(downloads)).entries()) {
+    t.is(ended.stdout.split(' ')[0], hashOf(i === 0 ? 'two' : 'one'), `download ${i}`);
+  }
+});
+
+testWithTaps('SIGINT ends for good; a file that is old or damaged is not taken over, and said', async (t) => {
+  const { site, file, director } = await setUp(t, { maxAgeSeconds: 1 });
+  t.is(await director.end(), 0);
+  await until(
+    () => Date.now() - statSync(file).mtimeMs > 2100,
+    () => 'time stands still',
+  );
+  const late = await site.start(t);
+  t.regex(late.out, /"msg":"handover too old: not taken over"/);
+  t.is(await late.end(), 0);
+  await finish(['truncate', '-s', '-7', file]);
+  const damaged = await site.start(t);
+  t.regex(damaged.out, /"problem":"this is no complete handover: .*"msg":"handover not taken over"/);
+  t.false(damaged.out.includes(site.folder));
+  t.is(await damaged.end('SIGINT'), 0);
+  t.is((await finish(['test', '-e', file])).status, 1);
+  const fresh = await site.start(t);
+  t.regex(fresh.out, /"msg":"no handover to take over"/);
+});
