@@ -241,7 +241,7 @@ test('what was changed by hand is no obstacle; what no file names is left alone'
 });
 
 test('every section that is in the file is of use: it is built with, or it can be planned', (t) => {
-  const built = ['devices', 'interfaces', 'routes', 'neighbours', 'director', 'privileges'];
+  const built = ['devices', 'interfaces', 'routes', 'neighbours', 'director', 'privileges', 'handover'];
   t.deepEqual(
     SECTIONS.filter((section) => section.plan === undefined).map(({ name }) => name),
     built as never,
