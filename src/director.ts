@@ -20,6 +20,7 @@ import type { HealthOptions, ServiceHealthEntry } from './health/config.ts';
 import { Health } from './health/health.ts';
 import type { Control } from './ipvsadm/control.ts';
 import { type IpvsadmResult, ipvsadm } from './ipvsadm/ipvsadm.ts';
+import { keyOfEntry } from './listing.ts';
 import type { PassedHandler } from './pipeline.ts';
 import type {
   ConnectionEntry,
@@ -299,7 +300,10 @@ export class Director extends DirectorEmitter implements Control {
    * @param note anything that JSON can hold, for whoever takes it over.
    */
   handOver(note: unknown = null): Generator<Uint8Array, void> {
-    return handOver(this.#engine, note);
+    const configured = this.#health.asConfigured();
+    // Weights as they were set: what health makes of them the successor finds out by itself.
+    const services = () => this.#engine.services().map((entry) => configured.service(keyOfEntry(entry)));
+    return handOver(this.#engine, services, note);
   }
 
   /**

@@ -70,13 +70,14 @@ export interface HandoverSource {
 
 /**
  * Writes a handover, piece by piece, each within a few milliseconds.
+ * @param services lists them as they are to be.
  * @param note anything that JSON can hold, for whoever takes it over.
  */
-export function* handOver(engine: Engine, note: unknown): Generator<Uint8Array, void> {
+export function* handOver(engine: Engine, services: () => ServiceEntry[], note: unknown): Generator<Uint8Array, void> {
   yield formatHeader();
   const state: State = {
     at: Date.now(),
-    services: engine.services(),
+    services: services(),
     total: engine.statistics(),
     timeouts: engine.getTimeouts(),
     daemons: engine.daemons(),

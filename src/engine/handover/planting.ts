@@ -26,6 +26,7 @@ import {
   NOOUTPUT,
   PORTS,
   SEQ_MASK,
+  SYN_ANSWERED,
   SYNCED,
   TEMPLATE,
   TIMEOUT,
@@ -53,7 +54,18 @@ export interface PlantedCounts {
 }
 
 const KEPT_FLAGS =
-  FWD_MASK | SYNCED | HASHED | NOOUTPUT | INACTIVE | SEQ_MASK | NO_CPORT | TEMPLATE | TRACKED | ENGINE | ELSEWHERE;
+  FWD_MASK |
+  SYNCED |
+  HASHED |
+  NOOUTPUT |
+  INACTIVE |
+  SEQ_MASK |
+  NO_CPORT |
+  TEMPLATE |
+  TRACKED |
+  ENGINE |
+  ELSEWHERE |
+  SYN_ANSWERED;
 /** The longest that a timer runs. */
 const LONGEST_TICKS = seconds(31 * 86_400);
 const MAX_TEMPLATE_STATE = 255;
