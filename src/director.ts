@@ -14,7 +14,7 @@ import type { ExplainOptions, Explanation } from './engine/explain/explanation.t
 import type { ReadBytes } from './engine/handover/blocks.ts';
 import { handOver, type TakenOver, takeOver } from './engine/handover/handover.ts';
 import { LocalEngine } from './engine/local.ts';
-import type { Workload } from './engine/workload.ts';
+import type { Workload, WorkloadOptions } from './engine/workload.ts';
 import { invalidOption } from './errors.ts';
 import type { HealthOptions, ServiceHealthEntry } from './health/config.ts';
 import { Health } from './health/health.ts';
@@ -266,8 +266,8 @@ export class Director extends DirectorEmitter implements Control {
    * How busy it is: connections by state, how full the tables are, how large bursts, how late timers. Costs a look at every
    * connection: for once in a while, not for every packet.
    */
-  workload(): Workload {
-    return this.#engine.workload();
+  workload(options?: WorkloadOptions): Workload {
+    return this.#engine.workload(options);
   }
 
   /**

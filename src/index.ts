@@ -19,7 +19,7 @@ export type {
 export type { ReadBytes } from './engine/handover/blocks.ts';
 export { type HandoverSource, inspectHandover, type TakenOver } from './engine/handover/handover.ts';
 export type { PlantedCounts } from './engine/handover/planting.ts';
-export type { Histogram, StateCount, TableFill, Workload } from './engine/workload.ts';
+export type { Histogram, StateCount, TableFill, Workload, WorkloadOptions } from './engine/workload.ts';
 export { DirectorError, type DirectorErrorCode } from './errors.ts';
 export type * from './health/config.ts';
 export type { IpvsadmResult } from './ipvsadm/ipvsadm.ts';

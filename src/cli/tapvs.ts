@@ -6,9 +6,10 @@ import { check } from './commands/check.ts';
 import { drain } from './commands/drain.ts';
 import { explain } from './commands/explain.ts';
 import { run } from './commands/run.ts';
+import { top } from './commands/top.ts';
 
 const program = new Command('tapvs')
   .description('The Linux Virtual Server director in user space.')
   .showHelpAfterError();
-for (const command of [run, check, explain, drain, capture]) program.addCommand(command);
+for (const command of [run, check, explain, drain, capture, top]) program.addCommand(command);
 await program.parseAsync();

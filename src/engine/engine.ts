@@ -30,7 +30,7 @@ import type { CountersState } from './handover/handover.ts';
 import type { HostState } from './handover/host-state.ts';
 import type { PlantedCounts } from './handover/planting.ts';
 import type { RowsCursor } from './handover/rows.ts';
-import type { Workload } from './workload.ts';
+import type { Workload, WorkloadOptions } from './workload.ts';
 
 /** What a director tells those who listen (`director.on(...)`). Nothing is built for events that nobody listens to. */
 export interface DirectorEvents {
@@ -115,7 +115,7 @@ export interface Engine {
   statistics(): StatsSnapshot;
   rates(): RateSnapshot;
   counters(): DirectorCounters;
-  workload(): Workload;
+  workload(options?: WorkloadOptions): Workload;
   /** @returns the capture's number. */
   startCapture(options: CaptureOptions): number;
   takeCaptured(capture: number): Captured;

@@ -32,7 +32,7 @@ import { Loop } from './loop.ts';
 import { assemble, type Parts } from './parts.ts';
 import { Steering } from './steering.ts';
 import type { Team } from './team.ts';
-import { countStates, type Workload } from './workload.ts';
+import { countStates, type Workload, type WorkloadOptions } from './workload.ts';
 
 const LONGEST_TIMEOUT = 31 * 86400;
 
@@ -225,7 +225,7 @@ export class LocalEngine implements Engine {
     };
   }
 
-  workload(): Workload {
+  workload({ states = true }: WorkloadOptions = {}): Workload {
     this.#loop.settle();
     const { connections4, connections6, pipeline, configuration } = this.#parts;
     const both = [connections4, connections6];
@@ -235,7 +235,7 @@ export class LocalEngine implements Engine {
         entries: table.size,
         capacity: configuration.maxConnections,
       })),
-      states: both.flatMap(countStates),
+      states: states ? both.flatMap(countStates) : [],
       bursts: Array.from(pipeline.bursts),
       lag: this.#loop.lag(),
     };

@@ -35,12 +35,17 @@ export interface Histogram {
 /** What a director has to do, beside what it counts. */
 export interface Workload {
   readonly tables: readonly TableFill[];
-  /** Only what there is. */
+  /** Only what there is; nothing where it was not asked for. */
   readonly states: readonly StateCount[];
   /** How many bursts there were of so many frames, by the number of frames: 0 (always 0) .. 64. */
   readonly bursts: readonly number[];
   /** How much later than every 50 ms timers were looked at: how long packets and everything else have to wait. */
   readonly lag: Histogram;
+}
+
+export interface WorkloadOptions {
+  /** Whether connections are counted by state, which is a look at each of them. Default true. */
+  readonly states?: boolean;
 }
 
 /** Counts a table's connections by state: a look at each of them (7 ms for 250,000). */

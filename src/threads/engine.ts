@@ -15,7 +15,7 @@ import type { CountersState } from '../engine/handover/handover.ts';
 import type { HostState } from '../engine/handover/host-state.ts';
 import type { PlantedCounts } from '../engine/handover/planting.ts';
 import { FIRST_ROWS, type RowsCursor } from '../engine/handover/rows.ts';
-import type { Workload } from '../engine/workload.ts';
+import type { Workload, WorkloadOptions } from '../engine/workload.ts';
 import { DirectorError } from '../errors.ts';
 import type { FrameRing } from '../packet/frame-ring.ts';
 import type {
@@ -405,8 +405,8 @@ export class ThreadedEngine implements Engine {
     return this.#listing('counters', mergeCounters);
   }
 
-  workload(): Workload {
-    return this.#listing('workload', mergeWorkloads);
+  workload(options?: WorkloadOptions): Workload {
+    return this.#listing('workload', mergeWorkloads, options);
   }
 
   startCapture(options: CaptureOptions): number {

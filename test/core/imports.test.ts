@@ -147,6 +147,7 @@ test('other people’s code has few doors', (t) => {
     'cli/commands/explain.ts imports commander',
     'cli/commands/options.ts imports commander',
     'cli/commands/run.ts imports commander',
+    'cli/commands/top.ts imports commander',
     'cli/tapvs.ts imports commander',
     'daemon/file.ts imports yaml',
     'daemon/log.ts imports pino',
