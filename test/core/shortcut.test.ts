@@ -25,6 +25,8 @@ function generator(seed: number): (below: number) => number {
 interface Side {
   readonly director: Director;
   readonly clock: ManualClock;
+  /** The frames that were sent for it last, without tags. */
+  readonly frames: Uint8Array[];
   send(frame: Uint8Array): string[];
 }
 
@@ -52,16 +54,17 @@ function text(frame: Uint8Array): string {
   return Buffer.from(copy).toString('hex');
 }
 
-function side(vlan: number): Side {
+/** @param known the last bytes of servers' addresses whose MAC addresses are known; the others have to be asked for. */
+function side(vlan: number, known: readonly number[]): Side {
   const device = new MemoryDevice({ name: 'eth0', mac: MAC });
   const clock = new ManualClock();
-  const sent: string[] = [];
-  device.onTransmit = (frame) => sent.push(text(vlan === 0 ? frame : withoutTag(frame)));
+  const frames: Uint8Array[] = [];
+  device.onTransmit = (frame) => frames.push(vlan === 0 ? frame : withoutTag(frame));
   const director = new Director({
     interfaces: [{ name: 'lan', device, ...(vlan === 0 ? {} : { vlan }), addresses: ['10.0.0.1/24'] }],
     neighbours: [
       { ip: '10.0.0.254', mac: GATEWAY_MAC, dev: 'lan' },
-      ...[11, 12, 13, 14].map((n) => ({ ip: `10.0.0.${n}`, mac: `02:00:00:00:01:${n}`, dev: 'lan' })),
+      ...known.map((n) => ({ ip: `10.0.0.${n}`, mac: `02:00:00:00:01:${n}`, dev: 'lan' })),
     ],
     routes: [{ to: '0.0.0.0/0', via: '10.0.0.254', dev: 'lan' }],
     forwarding: true,
@@ -74,11 +77,12 @@ function side(vlan: number): Side {
   return {
     director,
     clock,
+    frames,
     send: (frame) => {
-      sent.length = 0;
+      frames.length = 0;
       device.inject(vlan === 0 ? frame : withTag(frame));
       director.poll();
-      return [...sent];
+      return frames.map(text);
     },
   };
 }
@@ -123,10 +127,68 @@ function randomFrame(random: (below: number) => number): Uint8Array {
   return frame;
 }
 
-function compare(t: ExecutionContext, method: string, seed: number): void {
+/** A server's answer to a question for its MAC address, or a word of its own. */
+function arpOf(random: (below: number) => number): Uint8Array {
+  const n = 11 + random(3);
+  const senderMac = `02:00:00:00:0${1 + random(2)}:${n}`;
+  return buildFrame({
+    ethernet: { source: senderMac, destination: MAC },
+    arp: { operation: 1 + random(2), senderMac, senderIp: `10.0.0.${n}`, targetMac: MAC, targetIp: '10.0.0.1' },
+  });
+}
+
+/** A router's or server's error about a frame that the director has sent. */
+function errorAbout(sent: Uint8Array, random: (below: number) => number): Uint8Array {
+  const quoted = sent.subarray(14, 14 + 56);
+  const [type, code, rest] = [
+    [3, 4, 600 + random(900)],
+    [3, 3, 0],
+    [11, 0, 0],
+  ][random(3)]!;
+  return buildFrame({
+    ethernet: { source: GATEWAY_MAC, destination: MAC },
+    ip: { source: `10.0.0.${[11, 254][random(2)]}`, destination: quoted.subarray(12, 16).join('.') },
+    icmp: { type: type!, code: code!, rest: rest!, data: quoted },
+  });
+}
+
+/** Something that the short way has to heed, or to leave alone. */
+function disturb(random: (below: number) => number, both: Both, method: string): void {
+  const key = { protocol: random(2) === 0 ? 'tcp' : 'udp', address: VIP, port: 80 } as const;
+  const server = { address: `10.0.0.${11 + random(2)}`, port: method === 'masq' ? 8080 : 80 };
+  const [coin, weight, threshold] = [random(2), random(3), random(6)];
+  const set = (name: string, value: number) => both(({ sysctl }) => sysctl.set(name, value));
+  const changes = [
+    () => set('nat_icmp_send', coin),
+    () => set('pmtu_disc', coin),
+    () => set('expire_nodest_conn', coin),
+    () => set('expire_quiescent_template', coin),
+    () => set('secure_tcp', 3 * coin),
+    () => set('drop_entry', 3 * coin),
+    () => set('sloppy_tcp', coin),
+    () => both(({ marks }) => (coin === 0 ? marks.clear() : marks.add({ source: '10.0.0.11', mark: 0, local: true }))),
+    () => both((director) => director.editService(key, { scheduler: 'wlc', persistent: 60 * coin })),
+    () =>
+      both((director) =>
+        director.editDestination(key, server, { ...METHODS[method], weight, upperThreshold: threshold }),
+      ),
+    () =>
+      both((director) => {
+        if (director.daemons().length > 0) director.stopDaemon('master');
+        else director.startDaemon({ role: 'master' });
+      }),
+  ];
+  changes[random(changes.length)]!();
+}
+
+type Both = (change: (director: Director) => void) => void;
+
+/** @param isUnruly whether servers are not known yet, change their MAC addresses, and settings change as packets go by. */
+function compare(t: ExecutionContext, method: string, seed: number, isUnruly: boolean): void {
   const random = generator(seed);
-  const [short, long] = [side(0), side(VLAN)];
-  const both = (change: (director: Director) => void) => {
+  const known = isUnruly ? [11] : [11, 12, 13, 14];
+  const [short, long] = [side(0, known), side(VLAN, known)];
+  const both: Both = (change: (director: Director) => void) => {
     for (const { director } of [short, long]) change(director);
   };
   for (const [protocol, port] of [
@@ -144,11 +206,15 @@ function compare(t: ExecutionContext, method: string, seed: number): void {
     });
   }
   for (let i = 0; i < PACKETS; i++) {
-    const frame = randomFrame(random);
+    let frame = randomFrame(random);
+    const oddity = isUnruly ? random(20) : -1;
+    if (oddity === 0) frame = arpOf(random);
+    if (oddity === 1 && short.frames.length > 0) frame = errorAbout(short.frames[0]!, random);
     const [mine, theirs] = [short.send(frame), long.send(frame)].map((frames) => frames.join());
     if (mine !== theirs) t.is(mine, theirs, `packet ${i}: ${Buffer.from(frame).toString('hex')}`);
     const ms = random(50) === 0 ? random(400_000) : random(30);
     for (const { clock } of [short, long]) clock.advance(ms);
+    if (isUnruly && random(30) === 0) disturb(random, both, method);
     if (random(300) === 0) both((director) => director.setTimeouts({ tcp: 1 + (i % 900), udp: 1 + (i % 300) }));
     if (random(300) === 0) {
       const key = { protocol: 'tcp', address: VIP, port: 80 } as const;
@@ -164,5 +230,6 @@ function compare(t: ExecutionContext, method: string, seed: number): void {
 }
 
 for (const method of Object.keys(METHODS)) {
-  for (const seed of [1, 2]) test(`${method}, seed ${seed}`, (t) => compare(t, method, seed));
+  for (const seed of [1, 2]) test(`${method}, seed ${seed}`, (t) => compare(t, method, seed, false));
+  for (const seed of [3, 4]) test(`${method}, unruly, seed ${seed}`, (t) => compare(t, method, seed, true));
 }
