@@ -1,6 +1,7 @@
 #include "packet.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -108,6 +109,19 @@ static ssize_t take_long_frame(const struct packet_port *port, uint8_t *header, 
   return length;
 }
 
+/*
+ * A packet socket's virtio-net header has the machine's byte order, a TAP's and that of frames.c is little endian: turns the
+ * one into the other, either way.
+ */
+static void reorder(uint8_t *header) {
+  for (size_t at = 2; at < VNET_HEADER; at += sizeof(uint16_t)) {
+    uint16_t field;
+    memcpy(&field, header + at, sizeof field);
+    field = htole16(field);
+    memcpy(header + at, &field, sizeof field);
+  }
+}
+
 static void copy_frame(uint8_t *to, const uint8_t *from, size_t tag, size_t length) {
   size_t front = VNET_HEADER + MAC_ADDRESSES;
   if (tag == 0) {
@@ -154,6 +168,7 @@ static bool take_frame(struct packet_port *port, const struct tpacket2_hdr *slot
     copy_frame(header, (const uint8_t *)slot + slot->tp_mac - VNET_HEADER, tag, length);
   }
   if (tag != 0) put_tag(burst->memory + offset + MAC_ADDRESSES, slot, status);
+  reorder(header);
   if (!accept_frame(burst, index, offset, (int32_t)(VNET_HEADER + length + tag), room, drops)) return false;
   if (tag != 0 && burst->partial[index] != 0) burst->partial[index] += VLAN_TAG << 16 | VLAN_TAG;
   return true;
@@ -208,10 +223,16 @@ int32_t packet_transmit(struct packet_port *port, const struct burst *burst, str
   int32_t sent = 0;
   int32_t ready = 0;
   *end = BURST_OK;
-  for (int32_t i = 0; i < burst->count && *end == BURST_OK; i++) {
+  for (int32_t i = 0; i < burst->count; i++) {
     struct outgoing frame;
-    if (!prepare_frame(burst, i, &frame, drops, end)) continue;
-    parts[ready] = (struct iovec){(void *)frame.start, frame.length};
+    if (!prepare_frame(burst, i, &frame, drops, end)) {
+      if (*end == BURST_OK) continue;
+      send_messages(port, messages, ready, drops);
+      return i;
+    }
+    uint8_t *start = (uint8_t *)frame.start;
+    reorder(start);
+    parts[ready] = (struct iovec){start, frame.length};
     messages[ready] = (struct mmsghdr){.msg_hdr = {.msg_iov = &parts[ready], .msg_iovlen = 1}};
     if (++ready < MOST_MESSAGES) continue;
     sent += send_messages(port, messages, ready, drops);

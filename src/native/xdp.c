@@ -237,9 +237,13 @@ int32_t xdp_transmit(struct xdp_port *port, const struct burst *burst, struct dr
   int32_t put = 0;
   *end = BURST_OK;
   take_back(port);
-  for (int32_t i = 0; i < burst->count && *end == BURST_OK; i++) {
+  for (int32_t i = 0; i < burst->count; i++) {
     struct outgoing frame;
-    if (!prepare_frame(burst, i, &frame, drops, end)) continue;
+    if (!prepare_frame(burst, i, &frame, drops, end)) {
+      if (*end == BURST_OK) continue;
+      flush(port, drops, &put);
+      return i;
+    }
     if (frame.length > LONGEST_FRAME) {
       drops->invalid++;
       continue;

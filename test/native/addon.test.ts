@@ -7,7 +7,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { ExecutionContext } from 'ava';
 import fc from 'fast-check';
-import { loadBinding, TAP_ANY, type TapBinding, type TapHandle } from '../../src/native/binding.ts';
+import { loadBinding, TAP_ANY, type TapBinding, type TapHandle, XDP_ANY } from '../../src/native/binding.ts';
 import { Namespace, testWithTaps as test } from '../devices/support/namespace.ts';
 import { until } from '../devices/support/until.ts';
 
@@ -161,11 +161,25 @@ test('a closed TAP, and one started before, say so', (t) => {
   t.deepEqual(native.drops(handle), { oversize: 0, noBuffer: 0, linkDown: 0, invalid: 0, offload: 0 });
 });
 
-/** Bursts of nonsense; `least` entries in each, and about as many of them said to be frames. */
-function fuzzBursts(t: ExecutionContext, offload: boolean, least = 0): void {
+/** A socket at one end of a wire in the namespace; `name` is the other end. */
+function attachIn(namespace: Namespace, way: 'openPacket' | 'openXdp'): { handle: TapHandle; name: string } {
+  namespace.ip('link', 'add', 'wire0', 'type', 'veth', 'peer', 'name', 'wire1');
+  for (const name of ['wire0', 'wire1']) namespace.ip('link', 'set', name, 'up');
+  const at = ['wire1', `/var/run/netns/${namespace.name}`, NO_MAC, false] as const;
+  const native = loadBinding();
+  const { handle } = way === 'openPacket' ? native.openPacket(...at) : native.openXdp(...at, -1, XDP_ANY);
+  return { handle, name: 'wire0' };
+}
+
+/** Bursts of nonsense at a device; `least` entries in each, and about as many of them said to be frames. */
+function fuzzBursts(
+  t: ExecutionContext,
+  openIt: (namespace: Namespace) => { handle: TapHandle; name: string },
+  least = 0,
+): void {
   const namespace = new Namespace(t);
   const from = openIn(namespace);
-  const to = openIn(namespace, offload);
+  const to = openIt(namespace);
   const { native } = from;
   namespace.bridge(from.name, to.name);
   const integer = fc.oneof(
@@ -198,11 +212,42 @@ function fuzzBursts(t: ExecutionContext, offload: boolean, least = 0): void {
   for (const { handle } of [from, to]) native.close(handle);
 }
 
-test('no arguments whatsoever make it write outside of the memory', (t) => fuzzBursts(t, false));
-test('no arguments whatsoever make it write outside of the memory, with offload', (t) => fuzzBursts(t, true));
-test('no arguments whatsoever make it write outside of the memory, in bursts that go by io_uring', (t) => {
-  fuzzBursts(t, true, 40);
+test('no arguments whatsoever make it write outside of the memory', (t) => {
+  fuzzBursts(t, openIn);
 });
+test('no arguments whatsoever make it write outside of the memory, with offload', (t) => {
+  fuzzBursts(t, (namespace) => openIn(namespace, true));
+});
+test('no arguments whatsoever make it write outside of the memory, in bursts that go by io_uring', (t) => {
+  fuzzBursts(t, (namespace) => openIn(namespace, true), 40);
+});
+for (const way of ['openPacket', 'openXdp'] as const) {
+  test(`no arguments whatsoever make it write outside of the memory, ${way}`, (t) => {
+    fuzzBursts(t, (namespace) => attachIn(namespace, way));
+    fuzzBursts(t, (namespace) => attachIn(namespace, way), 40);
+  });
+
+  test(`of a burst that leaves the memory, what lies before is sent, and the frame is named, ${way}`, async (t) => {
+    const namespace = new Namespace(t);
+    const { handle, name } = attachIn(namespace, way);
+    const native = loadBinding();
+    const { handle: to } = native.openPacket(name, `/var/run/netns/${namespace.name}`, NO_MAC, true);
+    const memory = new Uint8Array(100).fill(0xff);
+    const zeros = new Int32Array(3);
+    const lengths = Int32Array.of(60, 3, 60);
+    t.throws(() => native.transmit(handle, memory, Int32Array.of(40, 40, 41), lengths, zeros, zeros, 3), {
+      code: 'ERR_OUT_OF_RANGE',
+      message: 'frame 2 lies outside of the memory',
+    });
+    t.is(native.drops(handle).invalid, 1);
+    const arrived = new Uint8Array(400);
+    const receive = () =>
+      native.receive(to, arrived, Int32Array.of(10), lengths, new Int32Array(1), new Int32Array(1), 1, 300);
+    const first = memory.subarray(40, 100).toString();
+    await until(() => receive() === 1 && arrived.subarray(10, 70).toString() === first, 'the first frame');
+    for (const each of [handle, to]) native.close(each);
+  });
+}
 
 test('memory that is shared, detached or shrunk is treated as what it is', (t) => {
   const namespace = new Namespace(t);
