@@ -54,6 +54,11 @@ int32_t tap_receive(int fd, const struct burst *burst, int32_t room, struct drop
     ssize_t length;
     do length = read_frame(fd, slot, (size_t)(header + room), inside(burst, offset, room + 1));
     while (length < 0 && errno == EINTR);
+    if (length < 0 && errno == EINVAL && header > 0) {
+      /* The kernel has thrown a frame away whose segmentation the header has no word for. */
+      add(&drops->offload, 1);
+      continue;
+    }
     if (length < 0) {
       /* Out of memory is a matter of waiting; poll says when there is something again. */
       if (errno != EAGAIN && errno != ENOMEM && errno != ENOBUFS) *end = errno;
