@@ -13,12 +13,24 @@ static int bpf(enum bpf_cmd command, union bpf_attr *attributes) {
   return (int)syscall(SYS_bpf, command, attributes, sizeof *attributes);
 }
 
+/*
+ * All of the union, which the kernel wants to be 0 where it is not used: what an initializer leaves behind the member that it
+ * names is the compiler's business (GCC 15 leaves what was there).
+ */
+static void clear(union bpf_attr *attributes) {
+  memset(attributes, 0, sizeof *attributes);
+}
+
 static bool make_map(struct xdp_program *program, int queue, int socket, struct system_error *error) {
-  union bpf_attr attributes = {
-      .map_type = BPF_MAP_TYPE_XSKMAP, .key_size = 4, .value_size = 4, .max_entries = (uint32_t)queue + 1};
+  union bpf_attr attributes;
+  clear(&attributes);
+  attributes.map_type = BPF_MAP_TYPE_XSKMAP;
+  attributes.key_size = sizeof queue;
+  attributes.value_size = sizeof socket;
+  attributes.max_entries = (uint32_t)queue + 1;
   program->map = bpf(BPF_MAP_CREATE, &attributes);
   if (program->map < 0) return failed(error, "bpf BPF_MAP_CREATE", errno);
-  memset(&attributes, 0, sizeof attributes);
+  clear(&attributes);
   attributes.map_fd = (uint32_t)program->map;
   attributes.key = (uintptr_t)&queue;
   attributes.value = (uintptr_t)&socket;
@@ -42,21 +54,23 @@ static int load_program(int map) {
       {.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_redirect_map},
       {.code = BPF_JMP | BPF_EXIT},
   };
-  union bpf_attr attributes = {
-      .prog_type = BPF_PROG_TYPE_XDP,
-      .insn_cnt = sizeof instructions / sizeof *instructions,
-      .insns = (uintptr_t)instructions,
-      .license = (uintptr_t) "MIT",
-      .prog_name = "tapvs",
-  };
+  union bpf_attr attributes;
+  clear(&attributes);
+  attributes.prog_type = BPF_PROG_TYPE_XDP;
+  attributes.insn_cnt = sizeof instructions / sizeof *instructions;
+  attributes.insns = (uintptr_t)instructions;
+  attributes.license = (uintptr_t) "MIT";
+  strcpy(attributes.prog_name, "tapvs");
   return bpf(BPF_PROG_LOAD, &attributes);
 }
 
 static int link_program(int program, int interface, uint32_t flags) {
-  union bpf_attr attributes = {.link_create = {.prog_fd = (uint32_t)program,
-                                               .target_ifindex = (uint32_t)interface,
-                                               .attach_type = BPF_XDP,
-                                               .flags = flags}};
+  union bpf_attr attributes;
+  clear(&attributes);
+  attributes.link_create.prog_fd = (uint32_t)program;
+  attributes.link_create.target_ifindex = (uint32_t)interface;
+  attributes.link_create.attach_type = BPF_XDP;
+  attributes.link_create.flags = flags;
   return bpf(BPF_LINK_CREATE, &attributes);
 }
 
