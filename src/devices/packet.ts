@@ -194,7 +194,7 @@ export class PacketDevice implements Device {
 
 function checkName(name: string): void {
   const fits =
-    typeof name === 'string' && name !== '' && Buffer.byteLength(name) <= NAME_BYTES && !/[/\s\0]/.test(name);
+    typeof name === 'string' && name !== '' && Buffer.byteLength(name) <= NAME_BYTES && !/[/:\s\0]/.test(name);
   if (!fits) throw invalidOption('interface', name, 'the name of an interface');
 }
 

@@ -8,6 +8,8 @@
 #include "system.h"
 
 #define LARGE_PAGE ((size_t)2 << 20)
+/* More than any table takes, and what a size_t holds. */
+#define MOST (sizeof(size_t) > 4 ? 0x1p40 : 0x1p30)
 
 static void unmap(napi_env env, void *data, void *hint) {
   (void)env;
@@ -33,8 +35,8 @@ napi_value table_memory(napi_env env, napi_callback_info callback) {
   napi_value result;
   double bytes;
   if (!get_arguments(env, callback, 1, &argument)) return NULL;
-  if (napi_get_value_double(env, argument, &bytes) != napi_ok || !(bytes >= 1 && bytes <= 0x1p40)) {
-    napi_throw_range_error(env, NULL, "bytes must be a number from 1 to 2^40");
+  if (napi_get_value_double(env, argument, &bytes) != napi_ok || !(bytes >= 1 && bytes <= MOST)) {
+    napi_throw_range_error(env, NULL, "bytes must be a number from 1 to 2^40, or to 2^30 on 32-bit systems");
     return NULL;
   }
   size_t size = ((size_t)bytes + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1);

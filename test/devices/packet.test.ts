@@ -440,6 +440,7 @@ ava('refuses options that cannot be', (t) => {
     [{ interface: 7 }, 'interface'],
     [{ interface: 'a-name-too-long0' }, 'interface'],
     [{ interface: 'a/b' }, 'interface'],
+    [{ interface: 'eth0:1' }, 'interface'],
     [{ interface: 'eth0', namespace: '' }, 'namespace'],
     [{ interface: 'eth0', namespace: 3 }, 'namespace'],
     [{ interface: 'eth0', io: 'auto' }, 'io'],
