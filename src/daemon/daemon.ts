@@ -57,12 +57,14 @@ export class Daemon {
       onFailure(error);
     });
     logDrains(director, logger);
+    let stoppedAt: number | null = null;
     try {
       const isFirst: Which = ({ name }) => name === 'tunables';
       await applyAll(plan(emptyConfiguration(), configuration, isFirst), running, loaded);
       const before = takeOverFrom(configuration.handover, director, logger);
+      stoppedAt = before.stoppedAt;
       await applyAll(
-        plan(before, configuration, (section) => !isFirst(section)),
+        plan(before.configuration, configuration, (section) => !isFirst(section)),
         running,
         loaded,
       );
@@ -74,7 +76,11 @@ export class Daemon {
     }
     const daemon = new Daemon(path, running, configuration);
     daemon.#tellReady();
-    logger.info({ services: configuration.services.length, root: process.geteuid?.() === 0 }, 'director runs');
+    const pause = stoppedAt === null ? {} : { pauseMs: Date.now() - stoppedAt };
+    logger.info(
+      { services: configuration.services.length, root: process.geteuid?.() === 0, ...pause },
+      'director runs',
+    );
     return daemon;
   }
 

@@ -30,31 +30,31 @@ function configurationOf(note: unknown): Configuration {
 
 /**
  * Goes on with what a predecessor has left, if it has left something that is whole and not too old.
- * @returns the configuration that the director now is in.
+ * @returns the configuration that the director now is in, and when the predecessor has stopped to work; null for none.
  */
 export function takeOverFrom(
   { file, maxAgeSeconds }: HandoverConfiguration,
   director: Director,
   logger: Logger,
-): Configuration {
-  const empty = emptyConfiguration();
-  if (file === undefined) return empty;
+): { readonly configuration: Configuration; readonly stoppedAt: number | null } {
+  const nothing = { configuration: emptyConfiguration(), stoppedAt: null };
+  if (file === undefined) return nothing;
   try {
     const { at, note } = withHandover(file, inspectHandover);
     const ageSeconds = (Date.now() - at) / 1000;
     if (ageSeconds > maxAgeSeconds) {
       logger.warn({ ageSeconds: Math.round(ageSeconds) }, 'handover too old: not taken over');
-      return empty;
+      return nothing;
     }
     const { problems, ...taken } = withHandover(file, (read) => director.takeOver(read));
     for (const problem of problems) logger.warn({ problem }, 'not taken over');
     logger.info(taken, 'taken over');
-    return configurationOf(note);
+    return { configuration: configurationOf(note), stoppedAt: at };
   } catch (error) {
     if (error instanceof DirectorError) logger.error({ problem: error.message }, 'handover not taken over');
     else if (codeOf(error) === 'ENOENT') logger.info('no handover to take over');
     else logger.error({ problem: codeOf(error) }, 'handover cannot be read');
-    return empty;
+    return nothing;
   }
 }
 

@@ -22,8 +22,10 @@ import type { Destination } from '../../services/destination.ts';
 import type { Parts } from '../parts.ts';
 import { damaged } from './blocks.ts';
 
-/** Rows that are looked at for one block: less than a millisecond's work. */
-const SLICE_ROWS = 8192;
+/** Rows that are looked at for one block: a millisecond's work or two. */
+const SLICE_ROWS = 4096;
+/** Where rows are put together, by their length: new memory for each block would have to be collected. */
+const scratch = new Map<number, Int32Array>();
 
 /** Where the next block begins. */
 export interface RowsCursor {
@@ -64,7 +66,8 @@ export function exportRows(
   const { table } = connections;
   const { rows, stride } = table;
   const tick = parts.time.tick();
-  const records = new Int32Array(SLICE_ROWS * stride);
+  const records = scratch.get(stride) ?? new Int32Array(SLICE_ROWS * stride);
+  scratch.set(stride, records);
   const places = new Map<Destination, number>();
   const identities: [number, string, string][] = [];
   const applications: number[][] = [];
