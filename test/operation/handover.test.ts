@@ -74,11 +74,13 @@ for (const threads of [0, 2]) {
     await site.ipvsadm('-A -t 192.0.2.101:80 -s sh');
     const downloads = [80, 81, 80, 81].map((port) => download(lan, port));
     await established(lan, 4);
+    const pings = finish(lan.on('client', 'ping', '-q', '-i', '0.01', '-c', '400', '-W', '1', '192.0.2.1'));
     t.is(await director.end(), 0);
     t.regex(director.out, /"msg":"handed over"/);
     t.is(statSync(file).mode & 0o777, 0o600);
     const next = await site.start(t);
     t.regex(next.out, /"connections":\d+,.*"msg":"taken over"/);
+    t.log(/"pauseMs":\d+/.exec(next.out)?.[0], /.* packets transmitted.*/.exec((await pings).stdout)?.[0]);
     for (const [i, ended] of (await Promise.all(downloads)).entries()) {
       t.is(ended.stdout.split(' ')[0], hashOf(i % 2 === 0 ? 'two' : 'one'), `download ${i}`);
     }
