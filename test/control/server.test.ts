@@ -115,7 +115,11 @@ test('random bytes, whole or in pieces, change nothing and are answered by an er
     fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes)),
     fc.json().map((json) => Buffer.from(`${json}\n`)),
     fc
-      .record({ tapvs: fc.constantFrom(1, 2), verb: fc.constantFrom('ipvsadm', 'explain', 'drain', 'x'), parameters: fc.jsonValue() })
+      .record({
+        tapvs: fc.constantFrom(1, 2),
+        verb: fc.constantFrom('ipvsadm', 'explain', 'drain', 'x'),
+        parameters: fc.jsonValue(),
+      })
       .map((value) => Buffer.from(`${JSON.stringify(value)}\n`)),
   );
   await fc.assert(

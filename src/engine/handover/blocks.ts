@@ -46,14 +46,13 @@ export function formatHeader(): Uint8Array {
   return header;
 }
 
-export function formatBlock(kind: number, payload: Uint8Array): Uint8Array {
-  const block = new Uint8Array(BLOCK_HEADER_BYTES + payload.length);
-  block.set(new Uint8Array(Uint32Array.of(kind, payload.length, crc32(payload)).buffer));
-  block.set(payload, BLOCK_HEADER_BYTES);
-  return block;
+/** A block in two pieces, so that its payload need not be copied. */
+export function* formatBlock(kind: number, payload: Uint8Array): Generator<Uint8Array, void> {
+  yield new Uint8Array(Uint32Array.of(kind, payload.length, crc32(payload)).buffer);
+  yield payload;
 }
 
-export function formatEnd(blocks: number): Uint8Array {
+export function formatEnd(blocks: number): Generator<Uint8Array, void> {
   return formatBlock(END_BLOCK, new Uint8Array(Uint32Array.of(blocks).buffer));
 }
 

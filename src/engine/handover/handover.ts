@@ -84,14 +84,14 @@ export function* handOver(engine: Engine, services: () => ServiceEntry[], note: 
     host: engine.exportHost(),
     note,
   };
-  yield formatBlock(STATE_BLOCK, Buffer.from(JSON.stringify(state)));
+  yield* formatBlock(STATE_BLOCK, Buffer.from(JSON.stringify(state)));
   let count = 1;
   for (let cursor: RowsCursor | null = FIRST_ROWS; cursor !== null; count++) {
     const { payload, next } = engine.exportRows(cursor);
-    yield formatBlock(ROWS_BLOCK, payload);
+    yield* formatBlock(ROWS_BLOCK, payload);
     cursor = next;
   }
-  yield formatEnd(count);
+  yield* formatEnd(count);
 }
 
 /**
