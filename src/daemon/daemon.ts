@@ -75,6 +75,7 @@ export class Daemon {
       throw error;
     }
     const daemon = new Daemon(path, running, configuration);
+    if (stoppedAt !== null) daemon.#keeper.removeFile();
     daemon.#tellReady();
     const pause = stoppedAt === null ? {} : { pauseMs: Date.now() - stoppedAt };
     logger.info(

@@ -131,6 +131,11 @@ export class HandoverKeeper {
   /** Leaves nothing: the director ends for good, and its connections with it. */
   async forget(): Promise<void> {
     await this.#end();
+    this.removeFile();
+  }
+
+  /** What was taken over is not taken over again. */
+  removeFile(): void {
     const { file } = this.#options;
     if (file === undefined) return;
     try {

@@ -1,6 +1,6 @@
 /** A restart that breaks nothing: downloads that run go on by the next director, by NAT and by DR. */
 import { createHash } from 'node:crypto';
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { testWithTaps } from '../devices/support/namespace.ts';
@@ -80,6 +80,7 @@ for (const threads of [0, 2]) {
     t.is(statSync(file).mode & 0o777, 0o600);
     const next = await site.start(t);
     t.regex(next.out, /"connections":\d+,.*"msg":"taken over"/);
+    t.false(existsSync(file), 'it is taken over once');
     t.log(/"pauseMs":\d+/.exec(next.out)?.[0], /.* packets transmitted.*/.exec((await pings).stdout)?.[0]);
     for (const [i, ended] of (await Promise.all(downloads)).entries()) {
       t.is(ended.stdout.split(' ')[0], hashOf(i % 2 === 0 ? 'two' : 'one'), `download ${i}`);
