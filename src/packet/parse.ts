@@ -14,7 +14,6 @@ import { ICMP_ECHO } from './icmp.ts';
 import { ICMPV6_ECHO } from './icmpv6.ts';
 import { CHUNK_INIT } from './sctp.ts';
 import { parseFlags } from './tcp-flags.ts';
-import { integer } from './values.ts';
 
 const FORM =
   "PROTOCOL SOURCE > DESTINATION [FLAGS] [len BYTES] [ttl HOPS] [df], as in 'tcp 192.0.2.1:40000 > 10.0.0.100:80 S'";
@@ -89,7 +88,9 @@ function parseEnd(text: string, hasPort: boolean, option: string): End {
   if (isAmbiguous || tryParseAddress(address) === undefined) throw invalidOption(option, text, expected);
   if (!hasPort && portText === undefined) return { address, port: undefined };
   if (!hasPort || portText === undefined || !/^\d+$/.test(portText)) throw invalidOption(option, text, expected);
-  return { address, port: integer(Number(portText), 65535, option) };
+  const port = Number(portText);
+  if (port > 65535) throw invalidOption(option, text, 'ADDRESS:PORT with a port from 0 to 65535');
+  return { address, port };
 }
 
 function parseWords(text: string, protocol: string, option: string): Words {
@@ -98,16 +99,18 @@ function parseWords(text: string, protocol: string, option: string): Words {
   for (let i = 0; i < given.length; i++) {
     const word = given[i]!;
     if (word === 'df') result.df = true;
-    else if (word === 'len') result.length = integer(number(given[++i], word, option), MOST_DATA, option);
-    else if (word === 'ttl') result.ttl = integer(number(given[++i], word, option), 255, option);
+    else if (word === 'len') result.length = number(given[++i], word, MOST_DATA, option);
+    else if (word === 'ttl') result.ttl = number(given[++i], word, 255, option);
     else if (protocol === 'tcp' && result.flags === undefined) result.flags = flagLetters(word, option);
     else throw invalidOption(option, word, FORM);
   }
   return result;
 }
 
-function number(text: string | undefined, word: string, option: string): number {
-  if (text === undefined || !/^\d+$/.test(text)) throw invalidOption(option, text, `a number after ${word}`);
+function number(text: string | undefined, word: string, most: number, option: string): number {
+  if (text === undefined || !/^\d+$/.test(text) || Number(text) > most) {
+    throw invalidOption(option, text, `a number from 0 to ${most}, as it must be after '${word}'`);
+  }
   return Number(text);
 }
 

@@ -36,6 +36,20 @@ function textOf(director: Director, packet: string, topic: string): string {
   return step === undefined ? '' : [step.text, ...step.details].join('\n');
 }
 
+test('packets of others that wait for a MAC address are no part of it', (t) => {
+  const { director, device } = setUp(
+    `-A -t ${VIP}:80 -s rr`,
+    `-a -t ${VIP}:80 -r 192.0.2.21 -g`,
+    `-a -t ${VIP}:80 -r 192.0.2.22 -i`,
+  );
+  device.inject(syn(40001, device));
+  director.poll(); // waits for 192.0.2.22's
+  const packet = `tcp ${CLIENT}:40002 > ${VIP}:80 S`;
+  t.regex(textOf(director, packet, 'neighbour'), /192\.0\.2\.21 is not known/);
+  t.notRegex(director.explain(packet).text, /192\.0\.2\.22 is not known|40001/);
+  t.is(textOf(director, packet, 'rewrite'), 'TTL 64 becomes 63; the MAC addresses, and nothing else');
+});
+
 test('a new connection: service, scheduler with its numbers, rewriting, route, frame', (t) => {
   const { director, sent } = setUp(
     `-A -t ${VIP}:80 -s wlc`,

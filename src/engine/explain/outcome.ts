@@ -3,6 +3,7 @@ import { formatAddress } from '../../address.ts';
 import type { Connections } from '../../conntrack/connections.ts';
 import { CONTROL, META } from '../../conntrack/layout.ts';
 import type { Host } from '../../host/host.ts';
+import type { Neighbour, WaitingPacket } from '../../host/neighbours.ts';
 import { connectionEntry } from '../../listing.ts';
 import { DST, type Packet, SRC } from '../../packet/dissect.ts';
 import { printFrame, printPacket } from '../../packet/print.ts';
@@ -12,7 +13,7 @@ import { VERDICT_TEXTS, type VerdictName } from '../../verdicts.ts';
 import { type Arrived, packetOf, readPacket } from './arrival.ts';
 import type { Story } from './explanation.ts';
 import { isTemplate } from './search.ts';
-import type { Asked, SentFrame, StandIn } from './stand-in.ts';
+import { type Asked, neighboursOf, type SentFrame, type StandIn } from './stand-in.ts';
 import { connectionText, endOf, neighbourText } from './words.ts';
 
 /** Verdicts of packets that go on, changed or not. */
@@ -97,18 +98,19 @@ function tellAsked(story: Story, { service, reasoning, chosen }: Asked): void {
 export function tellEnd(story: Story, standIn: StandIn, arrived: Arrived | null, verdict: VerdictName): void {
   const { host } = standIn.parts;
   if (arrived !== null) tellRewrite(story, standIn, arrived, verdict);
-  tellWaiting(story, host);
+  tellWaiting(story, standIn);
   for (const one of standIn.sent) tellSent(story, one, host);
   if (standIn.sent.length === 0) story.tell('out', 'nothing is sent');
   story.tell('verdict', `${verdict}: ${VERDICT_TEXTS[verdict]}`);
 }
 
 /** What becomes of the packet itself on its way on. */
-function tellRewrite(story: Story, { sent, parts }: StandIn, { view, packet }: Arrived, verdict: VerdictName): void {
+function tellRewrite(story: Story, standIn: StandIn, { view, packet }: Arrived, verdict: VerdictName): void {
   if (!ON_ITS_WAY.has(verdict)) return;
-  const waiting = parts.host.interfaces.flatMap((on) => [...on.neighbours4.values(), ...on.neighbours6.values()]);
-  const kept = waiting.find((neighbour) => neighbour.waiting.length > 0)?.waiting.at(-1);
-  const last = sent.at(-1)?.frame;
+  const kept = neighboursOf(standIn.parts.host)
+    .flatMap((neighbour) => keptNow(standIn, neighbour))
+    .at(-1);
+  const last = standIn.sent.at(-1)?.frame;
   const out = kept !== undefined ? readPacket(kept.bytes, 0) : last !== undefined ? packetOf(last) : null;
   if (out === null) return;
   const { packet: changed } = out;
@@ -134,18 +136,22 @@ function tellRewrite(story: Story, { sent, parts }: StandIn, { view, packet }: A
   story.tell('rewrite', changes.join('; '));
 }
 
+/** The packets that wait for the neighbour's MAC address since this frame came. */
+function keptNow({ waited }: StandIn, { waiting }: Neighbour): WaitingPacket[] {
+  return waiting.filter((packet) => !waited.has(packet));
+}
+
 /** Tells whose MAC address is missing. */
-function tellWaiting(story: Story, host: Host): void {
-  for (const on of host.interfaces) {
-    for (const neighbour of [...on.neighbours4.values(), ...on.neighbours6.values()]) {
-      if (neighbour.waiting.length === 0) continue;
-      const { family, words } = neighbour;
-      const question = family === 4 ? 'ARP' : 'neighbour discovery';
-      const address = formatAddress(family, words);
-      const waiting = neighbour.waiting.map(({ bytes }) => printPacket(new DataView(bytes.buffer), 0, bytes.length));
-      const what = `the MAC address of ${address} is not known on ${on.name}: it is asked for by ${question}; until then waits`;
-      story.tell('neighbour', what, waiting);
-    }
+function tellWaiting(story: Story, standIn: StandIn): void {
+  for (const neighbour of neighboursOf(standIn.parts.host)) {
+    const kept = keptNow(standIn, neighbour);
+    if (kept.length === 0) continue;
+    const { family, words, interface: on } = neighbour;
+    const question = family === 4 ? 'ARP' : 'neighbour discovery';
+    const address = formatAddress(family, words);
+    const waiting = kept.map(({ bytes }) => printPacket(new DataView(bytes.buffer), 0, bytes.length));
+    const what = `the MAC address of ${address} is not known on ${on.name}: it is asked for by ${question}; until then waits`;
+    story.tell('neighbour', what, waiting);
   }
 }
 

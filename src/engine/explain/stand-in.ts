@@ -7,6 +7,7 @@ import { CADDR, CONTROL, EXPIRES, META, N_CONTROL, PORTS } from '../../conntrack
 import { copyApplication, plant } from '../../conntrack/transplant.ts';
 import type { Device, FrameBatch } from '../../devices/device.ts';
 import type { Host } from '../../host/host.ts';
+import type { Neighbour, WaitingPacket } from '../../host/neighbours.ts';
 import type { Reasoning } from '../../schedulers/reasoning.ts';
 import type { ScheduledPacket, SchedulerFactory } from '../../schedulers/scheduler.ts';
 import { Destination } from '../../services/destination.ts';
@@ -37,6 +38,8 @@ export interface StandIn {
   /** The rows of the copied connections. */
   readonly copied4: ReadonlySet<number>;
   readonly copied6: ReadonlySet<number>;
+  /** The packets that waited for a MAC address before. */
+  readonly waited: ReadonlySet<WaitingPacket>;
 }
 
 /** Stands in for a device: takes what is sent and has nothing to receive but one frame. */
@@ -114,7 +117,13 @@ export function standInFor(live: Parts, family: 4 | 6, words: readonly Words[]):
     asked,
     copied4: copyRows(live.connections4, parts.connections4, rows4, tick),
     copied6: copyRows(live.connections6, parts.connections6, rows6, tick),
+    waited: new Set(neighboursOf(parts.host).flatMap(({ waiting }) => waiting)),
   };
+}
+
+/** The neighbours of all its interfaces. */
+export function neighboursOf({ interfaces }: Host): Neighbour[] {
+  return interfaces.flatMap((on) => [...on.neighbours4.values(), ...on.neighbours6.values()]);
 }
 
 function copyHost(live: Parts, parts: Parts): void {
