@@ -1,6 +1,6 @@
 /** `ipvsadm`, `ipvsadm-save` and `ipvsadm-restore` as commands: what `director.ipvsadm` says, on the right streams. */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -43,6 +43,11 @@ async function serve(t: ExecutionContext): Promise<{ director: Director; socket:
   });
   return { director, socket };
 }
+
+test('tapvs tells its version', async (t) => {
+  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));
+  t.deepEqual(await command('tapvs', ['--version'], ''), { status: 0, stdout: `${version}\n`, stderr: '' });
+});
 
 test('tapvs explain says what the director would do', async (t) => {
   const { director, socket } = await serve(t);
