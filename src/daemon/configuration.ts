@@ -3,6 +3,7 @@ import type { Level } from 'pino';
 import type { NeighbourOptions, RouteOptions } from '../configuration.ts';
 import type { PacketOptions } from '../devices/packet.ts';
 import type { TapOptions } from '../devices/tap.ts';
+import type { Check, HealthOptions, LoadAgent, LoadOptions, OwnCheck } from '../health/config.ts';
 import type {
   DaemonOptions,
   DestinationKey,
@@ -47,7 +48,16 @@ export interface DirectorConfiguration {
 }
 
 /** A real server of a service. */
-export interface ServerConfiguration extends DestinationKey, DestinationOptions {}
+export interface ServerConfiguration extends DestinationKey, DestinationOptions {
+  /** How it is checked, if not as the service's `health` says; null: not at all. */
+  readonly check?: Exclude<Check, OwnCheck> | null;
+}
+
+/** How a service's servers are watched. */
+export interface HealthConfiguration extends Omit<HealthOptions, 'check' | 'servers' | 'load'> {
+  readonly check?: Exclude<Check, OwnCheck>;
+  readonly load?: Omit<LoadOptions, 'from'> & { readonly from: LoadAgent };
+}
 
 /** A service with its servers: its key (by address or by firewall mark) and its options in one object. */
 export interface ServiceConfiguration extends Omit<ServiceOptions, 'scheduler'> {
@@ -57,6 +67,7 @@ export interface ServiceConfiguration extends Omit<ServiceOptions, 'scheduler'> 
   readonly fwmark?: number;
   readonly family?: 4 | 6;
   readonly scheduler: string;
+  readonly health?: HealthConfiguration;
   readonly servers: readonly ServerConfiguration[];
 }
 

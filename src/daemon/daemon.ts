@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Device } from '../devices/device.ts';
 import type { Director } from '../director.ts';
 import { DirectorError } from '../errors.ts';
+import { destinationName, serviceName } from '../services/naming.ts';
 import { type Account, become, findAccount } from './accounts.ts';
 import { buildDirector } from './build.ts';
 import type { Configuration } from './configuration.ts';
@@ -57,6 +58,10 @@ export class Daemon {
       onFailure(error);
     });
     logDrains(director, logger);
+    director.on('health', ({ service, ...change }) => {
+      const server = 'server' in change && { server: destinationName(change.server) };
+      logger.info({ service: serviceName(service), ...change, ...server }, 'health');
+    });
     let stoppedAt: number | null = null;
     try {
       const isFirst: Which = ({ name }) => name === 'tunables';
@@ -164,6 +169,8 @@ export class Daemon {
       return;
     }
     await this.#keeper.forget();
+    // A sorry server would step in for those that are drained.
+    for (const { service } of director.health()) director.unwatch(service);
     if (drainSeconds > 0 && activeConnections(director) > 0) {
       logger.info({ active: activeConnections(director), seconds: drainSeconds }, 'draining');
       const left = await drain(director, drainSeconds, this.#stopping.signal);

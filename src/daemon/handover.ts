@@ -25,7 +25,10 @@ function configurationOf(note: unknown): Configuration {
   const sections = Object.fromEntries(Object.entries(note).filter(([name]) => SECTIONS.some((one) => one === name)));
   // Whatever else a whole file must have is no matter here.
   const whole = { devices: [{ type: 'tap', name: 'x' }], interfaces: [{ device: 'x' }], ...structuredClone(sections) };
-  return checkSchema(whole).length > 0 ? empty : { ...empty, ...sections };
+  if (checkSchema(whole).length > 0) return empty;
+  const before = { ...empty, ...sections };
+  // Nobody watches servers yet: that is not handed over.
+  return { ...before, services: before.services.map(({ health: _, ...service }) => service) };
 }
 
 /**

@@ -78,6 +78,7 @@ function kindOf(schema: Schema): string {
   if (Array.isArray(schema.oneOf)) return schema.oneOf.map(kindOf).join(', or ');
   switch (schema.type) {
     case 'integer':
+    case 'number':
       return `${schema.minimum} .. ${schema.maximum}`;
     case 'boolean':
       return '`true`, `false`';

@@ -11,6 +11,11 @@ export function integer(description: string, minimum: number, maximum: number, m
   return { type: 'integer', description, minimum, maximum, ...more };
 }
 
+/** A number from `minimum` to `maximum`, which may have a fraction. */
+export function number(description: string, minimum: number, maximum: number, more: Schema = {}): Schema {
+  return { type: 'number', description, minimum, maximum, ...more };
+}
+
 /** True or false. */
 export function flag(description: string, more: Schema = {}): Schema {
   return { type: 'boolean', description, ...more };

@@ -142,8 +142,8 @@ export interface SorryServer extends DestinationKey, DestinationOptions {}
 
 /** A server whose check is not that of the others. */
 export interface ServerCheck extends DestinationKey {
-  /** null: it is not checked. */
-  readonly check: Check | null;
+  /** null: it is not checked. Default: as the others. */
+  readonly check?: Check | null;
 }
 
 /** How the servers of a service are watched. */

@@ -23,7 +23,7 @@ type Servers = Pick<
   | 'flush'
   | 'expireConnections'
 >;
-/** Servers for whom there is no health: listed with the weights that they were configured with. */
+/** The servers as if there were no health: as they were configured. */
 type Configured = Pick<Engine, 'service' | 'editDestination' | 'deleteDestination' | 'expireConnections'>;
 
 export class Health {
@@ -161,7 +161,7 @@ export class Health {
         const service = this.#engine.service(key);
         const watch = this.#watchOf(key);
         if (watch === undefined) return service;
-        return { ...service, destinations: service.destinations.map((entry) => watch.asConfigured(entry)) };
+        return { ...service, destinations: watch.asConfigured(service.destinations) };
       },
       editDestination: (key, destination, options) => this.editDestination(key, destination, options),
       deleteDestination: (key, destination) => this.deleteDestination(key, destination),

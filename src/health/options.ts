@@ -67,7 +67,9 @@ export function checkHealth(options: HealthOptions, name: NameServer): Settings 
       servers.map((one, i) => {
         const at = `servers[${i}]`;
         optionsOf(at, one, ['address', 'port', 'check'], `${at}.`);
-        return [name(one).id, one.check === null ? null : prepareCheck(one.check, `${at}.check`)];
+        const { check = options.check ?? null } = one;
+        const given = one.check === undefined ? 'check' : `${at}.check`;
+        return [name(one).id, check === null ? null : prepareCheck(check, given)];
       }),
     ),
     intervalMs: interval * 1000,

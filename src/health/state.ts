@@ -53,7 +53,7 @@ export type Happening =
   | { readonly what: 'suspected'; readonly server: string; readonly reason: string }
   | { readonly what: 'time' };
 
-const UNCHECKED = 'not checked yet';
+const UNCHECKED = 'not checked';
 
 function newServer(configured: number): Server {
   return {
@@ -108,7 +108,7 @@ export function reduce(servers: Servers, happening: Happening, atMs: number, rul
       if (server !== undefined) next.set(id, afterCheck(server, happening.failure, atMs, rules));
       break;
     case 'unchecked':
-      if (server !== undefined) next.set(id, { ...server, checked: 'unchecked', streak: 0, reason: 'not checked' });
+      if (server !== undefined) next.set(id, { ...server, checked: 'unchecked', streak: 0, reason: UNCHECKED });
       break;
     case 'load':
       if (server !== undefined) next.set(id, { ...server, load: happening.load });

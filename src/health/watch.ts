@@ -38,6 +38,8 @@ class Watched {
   options: DestinationOptions;
   /** Its weight in the table; null while it is not there. */
   weight: number | null;
+  /** How it was listed last, once it has left the table. */
+  listed: DestinationEntry | null = null;
   check: Schedule<unknown> | null = null;
   load: Schedule<number> | null = null;
   succeeded = 0;
@@ -172,7 +174,7 @@ export class Watch {
     } else {
       // Whether the director takes it shows when it is tried.
       engine.addDestination(this.key, name, { ...options, weight: 0 });
-      engine.deleteDestination(this.key, name);
+      this.#remove(server);
     }
     server.options = options;
     this.#note(happening);
@@ -317,10 +319,19 @@ export class Watch {
     const { engine } = this.#around;
     const { name, options } = server;
     if (weight === server.weight) return;
-    if (weight === null) engine.deleteDestination(this.key, name);
+    if (weight === null) this.#remove(server);
     else if (server.weight === null) engine.addDestination(this.key, name, { ...options, weight });
     else engine.editDestination(this.key, name, { ...options, weight });
     server.weight = weight;
+  }
+
+  #remove(server: Watched): void {
+    const { engine } = this.#around;
+    const { destinations } = engine.service(this.key);
+    const entry = destinations.find((one) => nameOf(one).id === server.name.id);
+    // What it has of connections ends with its being there.
+    server.listed = entry === undefined ? null : { ...entry, activeConns: 0, inactConns: 0, persistConns: 0 };
+    engine.deleteDestination(this.key, server.name);
   }
 
   #callSorry(): void {
@@ -355,10 +366,17 @@ export class Watch {
 
   // ---- Listing ----------------------------------------------------------------------------------------------------
 
-  /** A server as it is listed, with the weight that it was configured with. */
-  asConfigured(entry: DestinationEntry): DestinationEntry {
-    const server = this.#servers.get(nameOf(entry).id);
-    return server === undefined ? entry : { ...entry, weight: server.configured };
+  /** The servers as they were configured: those that are out of the table too, and not the sorry server. */
+  asConfigured(destinations: readonly DestinationEntry[]): DestinationEntry[] {
+    const out = Array.from(this.#watched.values()).flatMap(({ weight, listed }) =>
+      weight === null && listed !== null ? [listed] : [],
+    );
+    return [...destinations, ...out].flatMap((entry) => {
+      const { id } = nameOf(entry);
+      const server = this.#servers.get(id);
+      if (server !== undefined) return [{ ...entry, weight: server.configured }];
+      return id === this.#settings.sorry?.server.id ? [] : [entry];
+    });
   }
 
   entry(): ServiceHealthEntry {

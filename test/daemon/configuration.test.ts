@@ -123,6 +123,41 @@ sync:
   t.is(sync[0].mcastPort, 8848);
 });
 
+test('health is declared with its service; what is wrong with it is told at its place', (t) => {
+  const file = (health: string, check = '{ type: tcp, port: 8081 }') => `${BASE}
+services:
+  - protocol: tcp
+    address: 192.0.2.100
+    port: 80
+    health: ${health}
+    servers:
+      - { address: 192.0.2.11 }
+      - { address: 192.0.2.12, check: ${check} }
+`;
+  const { services } = load(
+    t,
+    file('{ check: { type: http, path: /health }, load: { from: { port: 5555 } } }', 'null'),
+  );
+  t.like(services[0].health, { interval: 5, timeout: 2, rise: 2, fall: 3, quorum: 1, onFailure: 'quiesce' });
+  t.is(services[0].servers[1].check, null);
+  t.deepEqual(complaints(t, file('{ check: { type: icmp }, interval: 0 }')), [
+    'tapvs.yaml:11:24: services[0].health.check.type: must be one of tcp, http, https, dns, udp, command',
+    'tapvs.yaml:11:38: services[0].health.interval: must be >= 0.1',
+  ]);
+  t.regex(
+    complaints(t, file('{ check: { type: tcp, path: / } }'))[0]!,
+    /^tapvs.yaml:11:35: services\[0\].health.check.path: /,
+  );
+  t.regex(
+    complaints(t, file('{}', '{ type: udp }'))[0]!,
+    /^tapvs.yaml:\d+:\d+: services\[0\].servers\[1\].check.send: /,
+  );
+  t.regex(
+    complaints(t, file('{ sorryServer: { address: 192.0.2.11 } }'))[0]!,
+    /^tapvs.yaml:11:15: services\[0\].health.sorryServer: /,
+  );
+});
+
 test('complaints say where, what, and all of it', (t) => {
   const text = `${BASE}
 services:

@@ -72,6 +72,7 @@ function stateOf(director: Director) {
     timeouts: director.getTimeouts(),
     tunables: director.sysctl.names().map((name) => director.sysctl.text(name)),
     daemons: sorted(director.daemons()),
+    health: sorted(director.health().map((one) => ({ ...one, servers: sorted(one.servers) }))),
   };
 }
 
@@ -84,6 +85,7 @@ const server = fc.record(
     weight,
     upperThreshold: fc.constantFrom(0, 5),
     tunnel: fc.constant({ type: 'gre' }),
+    check: fc.constantFrom(null, { type: 'tcp', port: 81 }),
   },
   { requiredKeys: ['address'] },
 );
@@ -92,6 +94,17 @@ const options = fc.record(
   {
     scheduler: fc.constantFrom('rr', 'wrr', 'wlc', 'sh', 'mh'),
     persistent: fc.constantFrom(0, 300),
+    health: fc.record(
+      {
+        check: fc.constantFrom({ type: 'tcp' }, { type: 'http', path: '/health', status: [200, 204] }),
+        onFailure: fc.constantFrom('quiesce', 'remove'),
+        quorum: fc.integer({ min: 1, max: 3 }),
+        sorryServer: fc.constantFrom({ address: '192.0.2.18' }, { address: '192.0.2.19', weight: 5 }),
+        slowStart: fc.constant({ duration: 5 }),
+        passive: fc.constant({ eject: 20 }),
+      },
+      { requiredKeys: [] },
+    ),
     servers: fc.uniqueArray(server, { maxLength: 4, selector: (one) => `${one.address} ${portOf(one)}` }),
   },
   { requiredKeys: [] },

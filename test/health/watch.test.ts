@@ -274,6 +274,32 @@ test('servers may be checked each in its own way, or not at all', async (t) => {
   t.is(clinic.table(), '.11*0 .12*100');
 });
 
+test('whoever wants the servers as they were set gets them so: drains, and successors', async (t) => {
+  const clinic = new Clinic([{ ...A, weight: 30 }, B]);
+  const { director } = clinic.lab;
+  clinic.watch({ onFailure: 'remove', sorryServer: SORRY });
+  clinic.ill.add(A.address).add(B.address);
+  await clinic.sleep(1);
+  t.is(clinic.table(), '.18*1');
+  const bytes = Buffer.concat([...director.handOver()]);
+  let at = 0;
+  const successor = new Clinic([]);
+  successor.lab.director.flush();
+  successor.lab.director.takeOver((count) => bytes.subarray(at, (at += count)));
+  t.is(successor.table(), '.11*30 .12*100');
+
+  const drain = director.drain(tcp(), A);
+  clinic.ill.clear();
+  await clinic.sleep(2);
+  t.is((await drain.ended).state, 'drained');
+  t.is(clinic.table(), '.11*0 .12*100');
+  clinic.lab.client('S');
+  const other = director.drain(tcp(), B);
+  t.is(clinic.table(), '.11*0 .12*0 .18*1');
+  other.cancel();
+  t.is(clinic.table(), '.11*0 .12*100');
+});
+
 test('a service that is deleted is watched no more', async (t) => {
   const clinic = new Clinic();
   const { director } = clinic.lab;

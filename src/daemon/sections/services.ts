@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { formatAddress, parseAddress } from '../../address.ts';
 import { DirectorError, type DirectorErrorCode } from '../../errors.ts';
+import type { HealthOptions } from '../../health/config.ts';
 import type { Control } from '../../ipvsadm/control.ts';
 import { SCHEDULERS } from '../../schedulers/index.ts';
 import type { DestinationKey, DestinationOptions, ServiceKey, ServiceOptions } from '../../services/config.ts';
@@ -9,31 +10,30 @@ import { serviceName } from '../../services/settings.ts';
 import type { ServerConfiguration, ServiceConfiguration } from '../configuration.ts';
 import { flag, integer, list, MAX_INT, object, oneOf, text } from '../schema-parts.ts';
 import type { Change, Path, Problem, Schema, Section } from '../section.ts';
+import { healthSchema, SERVER_CHECK, watch } from './health.ts';
 
 const SCHEDULER_FLAGS = ['sh-fallback', 'sh-port', 'mh-fallback', 'mh-port', 'flag-1', 'flag-2', 'flag-3'];
 
-const server = object(
-  'A real server.',
-  {
-    address: text('Its address.'),
-    port: integer("Its port, for NAT. Default: the service's.", 0, 65535),
-    method: oneOf('How packets reach it: DR, NAT, or a tunnel.', ['route', 'masq', 'tunnel'], { default: 'route' }),
-    weight: integer('0 takes no new connections.', 0, MAX_INT, { default: 1 }),
-    upperThreshold: integer('No new connections from this many on; 0 is no limit.', 0, MAX_INT, { default: 0 }),
-    lowerThreshold: integer('New connections again below this many.', 0, MAX_INT, { default: 0 }),
-    tunnel: object(
-      'How packets are wrapped when the method is `tunnel`.',
-      {
-        type: oneOf('The kind of tunnel.', ['ipip', 'gue', 'gre'], { default: 'ipip' }),
-        port: integer('UDP port of GUE.', 0, 65535),
-        checksum: oneOf('Checksums in the tunnel header.', ['none', 'csum', 'remcsum'], { default: 'none' }),
-      },
-      [],
-      { default: {} },
-    ),
-  },
-  ['address'],
-);
+const serverProperties = {
+  address: text('Its address.'),
+  port: integer("Its port, for NAT. Default: the service's.", 0, 65535),
+  method: oneOf('How packets reach it: DR, NAT, or a tunnel.', ['route', 'masq', 'tunnel'], { default: 'route' }),
+  weight: integer('0 takes no new connections.', 0, MAX_INT, { default: 1 }),
+  upperThreshold: integer('No new connections from this many on; 0 is no limit.', 0, MAX_INT, { default: 0 }),
+  lowerThreshold: integer('New connections again below this many.', 0, MAX_INT, { default: 0 }),
+  tunnel: object(
+    'How packets are wrapped when the method is `tunnel`.',
+    {
+      type: oneOf('The kind of tunnel.', ['ipip', 'gue', 'gre'], { default: 'ipip' }),
+      port: integer('UDP port of GUE.', 0, 65535),
+      checksum: oneOf('Checksums in the tunnel header.', ['none', 'csum', 'remcsum'], { default: 'none' }),
+    },
+    [],
+    { default: {} },
+  ),
+};
+
+const server = object('A real server.', { ...serverProperties, check: SERVER_CHECK }, ['address']);
 
 const service = object(
   'A service: by `protocol`, `address` and `port`, or by `fwmark`.',
@@ -55,6 +55,7 @@ const service = object(
     onePacket: flag('Schedule every datagram on its own; UDP and firewall marks only.', { default: false }),
     schedulerFlags: list('Scheduler flags.', { type: 'string', enum: SCHEDULER_FLAGS }, { uniqueItems: true }),
     servers: list('Its real servers.', server),
+    health: healthSchema(serverProperties),
   },
   [],
   {
@@ -136,8 +137,27 @@ function serverKey(one: ServiceConfiguration, server: ServerConfiguration): Dest
 }
 
 function serverOptions(server: ServerConfiguration): DestinationOptions {
-  const { address: _, port: __, tunnel, ...options } = server;
+  const { address: _, port: __, check: ___, tunnel, ...options } = server;
   return { ...options, ...(options.method === 'tunnel' && tunnel !== undefined && { tunnel }) };
+}
+
+/** What a service is to be watched with; undefined when it is not. */
+function healthOf(one: ServiceConfiguration): HealthOptions | undefined {
+  const { health, servers } = one;
+  if (health === undefined) return undefined;
+  const { sorryServer, ...others } = health;
+  const { address, port } = sorryServer ?? {};
+  const sorry = sorryServer && {
+    address: address!,
+    ...(port !== undefined && { port }),
+    ...serverOptions(sorryServer),
+  };
+  const checks = servers.map((each) => ({
+    ...serverKey(one, each),
+    ...(each.check !== undefined && { check: each.check }),
+  }));
+  const hasOwn = checks.some(({ check }) => check !== undefined);
+  return { ...others, ...(sorry !== undefined && { sorryServer: sorry }), ...(hasOwn && { servers: checks }) };
 }
 
 /** What is added or changed comes first, what goes last: a service is not without servers in between. */
@@ -156,9 +176,21 @@ function planService(before: ServiceConfiguration | undefined, after: ServiceCon
   const key = keyOf(after);
   const changes: Change[] = [];
   const options = serviceOptions(after);
-  if (before === undefined || !isDeepStrictEqual(serviceOptions(before), options)) {
-    changes.push({ path, apply: ({ control }) => ensureService(control, key, options) });
+  const isEnsured = before === undefined || !isDeepStrictEqual(serviceOptions(before), options);
+  if (isEnsured) changes.push({ path, apply: ({ control }) => ensureService(control, key, options) });
+  const health = healthOf(after);
+  const wasHealth = before && healthOf(before);
+  const watchBy = (how: HealthOptions): Change => ({
+    path,
+    apply: ({ director }) => remove(() => watch(director, key, how)),
+  });
+  if (health === undefined && wasHealth !== undefined) {
+    changes.push({ path, apply: ({ director }) => remove(() => director.unwatch(key)) });
   }
+  // Who was the sorry server may be one of the others now.
+  const { sorryServer, ...withoutSorry } = health ?? {};
+  const freesSorry = wasHealth?.sorryServer !== undefined && !isDeepStrictEqual(wasHealth.sorryServer, sorryServer);
+  if (health !== undefined && freesSorry) changes.push(watchBy(withoutSorry));
   const old = new Map(before?.servers.map((each) => [serverId(after, each), each]));
   const now = new Set(after.servers.map((each) => serverId(after, each)));
   after.servers.forEach((each, i) => {
@@ -175,6 +207,8 @@ function planService(before: ServiceConfiguration | undefined, after: ServiceCon
       remove(() => control.deleteDestination(key, serverKey(after, each)));
     changes.push({ path, apply });
   }
+  // A service that was deleted by hand, and is made again, is watched again.
+  if (health !== undefined && (isEnsured || !isDeepStrictEqual(health, wasHealth))) changes.push(watchBy(health));
   return changes;
 }
 
