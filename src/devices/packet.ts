@@ -87,8 +87,6 @@ export class PacketDevice implements Device {
   readonly io: 'af_packet' | 'af_xdp';
   /** Where AF_XDP takes the frames; null for AF_PACKET. */
   readonly xdpMode: 'native' | 'generic' | null;
-  /** Whether the driver reads and writes AF_XDP's memory by itself. */
-  readonly zeroCopy: boolean;
 
   readonly checksumOffload: boolean;
   readonly segmentation: number;
@@ -109,7 +107,6 @@ export class PacketDevice implements Device {
     this.mtu = opened.mtu;
     this.io = xdp ? 'af_xdp' : 'af_packet';
     this.xdpMode = xdp ? (opened.mode === XDP_NATIVE ? 'native' : 'generic') : null;
-    this.zeroCopy = xdp && opened.zeroCopy === 1;
     this.checksumOffload = !xdp;
     this.segmentation = xdp ? 0 : kernelCuts();
     this.largestFrame = LINK_HEADERS + (xdp ? opened.mtu : LONGEST_PACKET);

@@ -75,8 +75,6 @@ export interface OpenedPacket {
 export interface OpenedXdp extends OpenedPacket {
   /** `XDP_NATIVE` or `XDP_GENERIC`. */
   readonly mode: number;
-  /** Whether the driver reads and writes the memory that is shared with the kernel by itself: 1, else 0. */
-  readonly zeroCopy: number;
 }
 
 /** A failed system call, as the addon throws it. */

@@ -115,7 +115,7 @@ static bool open_xdp_step(void *argument, struct system_error *error) {
   return xdp_open(opening->request, opening->port, error);
 }
 
-/* openXdp(interface, namespacePath, mac, promiscuous, queue, mode) -> { handle, mac, mtu, mode, zeroCopy } */
+/* openXdp(interface, namespacePath, mac, promiscuous, queue, mode) -> { handle, mac, mtu, mode } */
 static napi_value open_xdp(napi_env env, napi_callback_info callback) {
   napi_value arguments[6];
   struct xdp_request request = {0};
@@ -135,8 +135,7 @@ static napi_value open_xdp(napi_env env, napi_callback_info callback) {
     const struct xdp_port opened = *port;
     napi_value handle = make_device(env, &XDP, port, opened.attachment.events, request.attachment.interface, false);
     napi_value result = describe(env, handle, &opened.attachment);
-    bool ok = result != NULL && set_number(env, result, "mode", opened.program.mode) &&
-              set_number(env, result, "zeroCopy", opened.zero_copy);
+    bool ok = result != NULL && set_number(env, result, "mode", opened.program.mode);
     return ok ? result : NULL;
   }
   free(port);

@@ -101,7 +101,8 @@ static uint32_t count_queues(const struct attachment *attachment, const char *in
 
 static bool bind_socket(struct xdp_port *port, int queue, struct system_error *error) {
   const struct sockaddr_xdp address = {.sxdp_family = AF_XDP,
-                                       .sxdp_flags = XDP_USE_NEED_WAKEUP,
+                                       /* Chunks lie across pages, which a card that reads them itself may not take. */
+                                       .sxdp_flags = XDP_USE_NEED_WAKEUP | XDP_COPY,
                                        .sxdp_ifindex = (uint32_t)port->attachment.index,
                                        .sxdp_queue_id = (uint32_t)queue};
   /* The kernel gives a queue free some time after the socket that had it was closed. */
@@ -109,10 +110,6 @@ static bool bind_socket(struct xdp_port *port, int queue, struct system_error *e
     if (errno != EBUSY || tries == PATIENCE_MS) return failed(error, "bind AF_XDP", errno);
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
   }
-  struct xdp_options options = {0};
-  socklen_t size = sizeof options;
-  getsockopt(port->socket, SOL_XDP, XDP_OPTIONS, &options, &size);
-  port->zero_copy = (options.flags & XDP_OPTIONS_ZEROCOPY) != 0;
   return true;
 }
 
@@ -195,7 +192,6 @@ static int send_all(struct xdp_port *port) {
     const bool accepted = sendto(port->socket, NULL, 0, MSG_DONTWAIT, NULL, 0) >= 0;
     const int reason = accepted ? EAGAIN : errno;
     take_back(port);
-    if (accepted && port->zero_copy) return 0; /* the driver sends when it likes */
     if (reason != EINTR && __atomic_load_n(sent->consumer, __ATOMIC_ACQUIRE) == before) return reason;
   }
 }
@@ -209,7 +205,7 @@ static int flush(struct xdp_port *port, struct drops *drops, int32_t *put) {
   const uint32_t start = __atomic_load_n(sent->producer, __ATOMIC_RELAXED);
   publish(sent);
   const int reason = send_all(port);
-  if ((reason != ENETDOWN && reason != ENXIO) || port->zero_copy) return reason;
+  if (reason != ENETDOWN && reason != ENXIO) return reason;
   if (__atomic_load_n(sent->consumer, __ATOMIC_ACQUIRE) != start) return reason;
   while (sent->at != start) {
     const struct xdp_desc *entry = (const struct xdp_desc *)sent->entries + (--sent->at & sent->mask);

@@ -31,7 +31,6 @@ struct xdp_port {
   struct attachment attachment;
   struct xdp_program program;
   int socket;
-  bool zero_copy;
   uint8_t *area; /* the frames' memory, shared with the kernel */
   struct xdp_ring fill;
   struct xdp_ring received;

@@ -150,6 +150,8 @@ export class Lab {
   /** Lets time pass; returns what was sent meanwhile. */
   sleep(seconds: number): Sent[] {
     this.clock.advance(seconds * 1000);
+    // Threads know the time by what they are asked last, and a frame may wake them before they are asked for the next.
+    if (THREADS > 0) this.director.getTimeouts();
     return this.#sent.splice(0);
   }
 

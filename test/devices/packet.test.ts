@@ -76,7 +76,6 @@ for (const way of WAYS) {
     const device = open(t, near, way);
     t.deepEqual([device.name, device.mac, device.interfaceMac], ['wire0', before.address, before.address]);
     t.deepEqual([device.mtu, device.io, device.xdpMode], [1500, way.io, way.xdpMode ?? null]);
-    t.false(device.zeroCopy);
     t.deepEqual(device.drops, NOTHING_LOST);
     const running = { undefined, native: 'xdp', generic: 'xdpgeneric' }[String(way.xdpMode)];
     t.is(programOf(near), running);
