@@ -7,6 +7,8 @@ export interface VerbContext {
   readonly director: Director;
   /** The director, with whoever keeps a log of changes in between: verbs that change something use this. */
   readonly control: Control;
+  /** Is told of what belongs into a log, though it changes nothing. */
+  readonly note?: (what: string, details: Readonly<Record<string, unknown>>) => void;
 }
 
 /** The connection that a verb was asked on. */

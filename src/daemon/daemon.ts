@@ -5,12 +5,12 @@ import type { Logger } from 'pino';
 import type { Device } from '../devices/device.ts';
 import type { Director } from '../director.ts';
 import { DirectorError } from '../errors.ts';
-import { destinationName, serviceName } from '../services/naming.ts';
 import { type Account, become, findAccount } from './accounts.ts';
 import { buildDirector } from './build.ts';
 import type { Configuration } from './configuration.ts';
 import { openDevice } from './devices.ts';
 import { activeConnections, drain } from './drain.ts';
+import { logEvents } from './events.ts';
 import { ConfigurationError, type Loaded, loadConfiguration } from './file.ts';
 import { HandoverKeeper, takeOverFrom } from './handover.ts';
 import { keepWatchdog, notifyReady, notifyReloading, notifyStopping } from './notify.ts';
@@ -57,11 +57,7 @@ export class Daemon {
       logger.fatal({ device, reason: error.message }, 'a device has failed');
       onFailure(error);
     });
-    logDrains(director, logger);
-    director.on('health', ({ service, ...change }) => {
-      const server = 'server' in change && { server: destinationName(change.server) };
-      logger.info({ service: serviceName(service), ...change, ...server }, 'health');
-    });
+    logEvents(director, logger);
     let stoppedAt: number | null = null;
     try {
       const isFirst: Which = ({ name }) => name === 'tunables';
@@ -194,18 +190,6 @@ export class Daemon {
 function makeRunning(director: Director, logger: Logger, account: Account | null): Running {
   const recorded = (by: string) => recordChanges(director, (what, details) => logger.info({ by, ...details }, what));
   return { director, control: recorded('file'), remote: recorded('socket'), logger, account, opened: new Map() };
-}
-
-/** Logs that a drain begins, and how it ends. */
-function logDrains(director: Director, logger: Logger): void {
-  const begun = new Set<string>();
-  director.on('drain', ({ service, destination, state, ...left }) => {
-    const server = JSON.stringify([service, destination]);
-    if (state === 'draining' && begun.has(server)) return;
-    if (state === 'draining') begun.add(server);
-    else begun.delete(server);
-    logger.info({ service, server: destination, state, ...left }, 'drain');
-  });
 }
 
 function openDirector(loaded: Loaded, logger: Logger): Director {

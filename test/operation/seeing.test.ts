@@ -1,6 +1,6 @@
 /** What a running director shows: metrics to Prometheus, frames to tcpdump. */
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { Namespace, testWithTaps } from '../devices/support/namespace.ts';
@@ -13,7 +13,7 @@ import { commandFile, Program, until } from './support/program.ts';
 function freePort(): Promise<number> {
   return new Promise((resolve) => {
     const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
+      const { port } = server.address() as AddressInfo;
       server.close(() => resolve(port));
     });
   });
@@ -65,7 +65,7 @@ async function readFrames(file: string): Promise<string[]> {
 }
 
 testWithTaps('a capture holds what tcpdump sees on the wire, on both sides of NAT', async (t) => {
-  const [site, lan] = await setUp(t);
+  const [site, lan, director] = await setUp(t);
   const truth = join(site.folder, 'truth.pcap');
   const switchSide = ['tcpdump', '-U', '-i', 'wire0', '-w', truth, 'tcp port 80 or tcp port 8080'];
   const tcpdump = new Program(t, lan.onSwitch(...switchSide));
@@ -94,6 +94,8 @@ testWithTaps('a capture holds what tcpdump sees on the wire, on both sides of NA
   await new Promise((resolve) => setTimeout(resolve, 500));
   await tcpdump.end('SIGINT');
   for (const program of captures) t.is(await program.end('SIGINT'), 0, program.error);
+  await director.printed(/"by":"socket",.*"msg":"capture begun"/);
+  await director.printed(/"packets":\d+,"lost":0,"msg":"capture ended"/);
 
   const seen = await readFrames(truth);
   for (const [i, file] of files.entries()) {
@@ -220,9 +222,10 @@ testWithTaps('Prometheus gets what ipvsadm shows; a reload opens and closes the 
   }
   t.true(families.has('process_resident_memory_bytes'));
 
-  const other = await freePort();
-  const taken = createServer().listen(other, '127.0.0.1');
+  const taken = createServer();
   t.teardown(() => taken.close());
+  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+  const { port: other } = taken.address() as AddressInfo;
   const text = readFileSync(site.file, 'utf8');
   writeFileSync(site.file, text.replace(`port: ${port}`, `port: ${other}`));
   director.signal('SIGHUP');

@@ -47,8 +47,9 @@ function pieces(frames: readonly FrameRecord[]): FrameRecord[][] {
  */
 export const captureVerb: Verb = {
   name: 'capture',
-  async run(parameters, { director }, client): Promise<CaptureAnswer> {
+  async run(parameters, { director, note }, client): Promise<CaptureAnswer> {
     const capture = director.capture(parameters as CaptureOptions);
+    note?.('capture begun', parameters);
     try {
       await client.send({ frames: [], lost: 0 } satisfies CaptureNews);
       while (!client.signal.aborted) {
@@ -62,6 +63,7 @@ export const captureVerb: Verb = {
       }
     } finally {
       capture.stop();
+      note?.('capture ended', { packets: capture.packets, lost: capture.lost });
     }
     return { packets: capture.packets, lost: capture.lost, ended: capture.ended };
   },

@@ -44,7 +44,7 @@ async function reopen(running: Running, { socket: path, mode, user, group }: Con
     mode: Number.parseInt(mode, 8),
     ...(owner !== null && { owner }),
     verbs: VERBS,
-    context: { director, control: remote },
+    context: { director, control: remote, note: (what, details) => logger.info({ by: 'socket', ...details }, what) },
     onMistake: (verb, error) => logger.error({ verb, mistake: String(error) }, 'a verb failed by a mistake of its own'),
   });
   opened.set('control', () => server.close(GRACE_MS));
