@@ -62,7 +62,7 @@ device.next = 0;
 device.digesting = true;
 play(DIGESTED);
 device.digesting = false;
-play(200_000);
+play(1_000_000);
 console.log(device.digest >>> 0);
 
 for await (const line of createInterface({ input: process.stdin })) {

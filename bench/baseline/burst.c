@@ -812,7 +812,7 @@ int main(int argc, char **argv)
 	device.digesting = true;
 	play(DIGESTED);
 	device.digesting = false;
-	play(200000);
+	play(1000000);
 	printf("%u\n", device.digest);
 	fflush(stdout);
 
