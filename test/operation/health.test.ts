@@ -1,6 +1,7 @@
 /**
  * A daemon checks its servers, and `curl` sees it: who dies leaves, who returns starts slowly, the sorry server serves when
- * too few are left, a reload changes the rules, and servers that reset their clients are left out for a while.
+ * too few are left, a reload changes the rules, servers that reset their clients are left out for a while, and who has lost
+ * the VIP is found out.
  */
 import { testWithTaps } from '../devices/support/namespace.ts';
 import { Site } from './support/daemon.ts';
@@ -141,5 +142,49 @@ testWithTaps('a server whose clients are refused is left out for a while, withou
   await lan.serve('one', [PORT]);
   await becomes(site, director, '.11*1 .12*1');
   t.deepEqual(await lan.answers(PORT), ['one', 'two']);
+  t.is(await director.end(), 0);
+});
+
+testWithTaps('a server that has lost the VIP is found out from a namespace in which the VIP is its', async (t) => {
+  t.timeout(200_000);
+  const site = new Site(t);
+  const lan = new Lan(t, site);
+  for (const name of ['one', 'two'] as const) await lan.serve(name, [PORT]);
+  const checks = [
+    lan.checkVip('one', 'neighbour', '192.0.2.21', PORT),
+    lan.checkVip('two', 'route', '192.0.2.22', PORT),
+  ];
+  site.write({
+    ...lan.interfaces,
+    services: [
+      {
+        protocol: 'tcp',
+        address: VIP,
+        port: PORT,
+        scheduler: 'rr',
+        servers: checks.map((command, i) => ({ address: `192.0.2.${11 + i}`, check: { type: 'command', command } })),
+        health: { check: { type: 'tcp' }, interval: 0.5, timeout: 5, rise: 2, fall: 2 },
+      },
+    ],
+  });
+  const director = await site.start(t);
+  lan.plugIn();
+  await director.printed(/"was":"unchecked","now":"up".*"was":"unchecked","now":"up"/s, 30);
+  t.deepEqual(await lan.answers(PORT), ['one', 'two']);
+
+  for (const [name, other, without] of [
+    ['one', 'two', '.11*0 .12*1'],
+    ['two', 'one', '.11*1 .12*0'],
+  ] as const) {
+    lan.removeVip(name);
+    await becomes(site, director, without);
+    t.true(await lan.answersItself(name, PORT));
+    t.deepEqual(await lan.answers(PORT), [other]);
+    lan.addVip(name);
+    await becomes(site, director, '.11*1 .12*1');
+    t.deepEqual(await lan.answers(PORT), ['one', 'two']);
+  }
+  t.regex(director.out, /"192.0.2.11:8001","was":"up","now":"down","reason":"ended with 28: curl/);
+  t.regex(director.out, /"192.0.2.12:8001","was":"up","now":"down","reason":"ended with 28: curl/);
   t.is(await director.end(), 0);
 });

@@ -35,9 +35,11 @@ export class Lan {
     }
     // Who does not answer is known to be gone after 0.3 s instead of 3.
     this.#network.sysctl('machine', { 'ipv4/neigh/eth0/retrans_time_ms': 100 });
-    for (const server of Object.keys(SERVERS)) {
+    for (const server of Object.keys(SERVERS) as ServerName[]) {
       this.#network.sysctl(server, { 'ipv4/conf/all/arp_ignore': 1, 'ipv4/conf/all/arp_announce': 2 });
-      this.#network.ip(server, 'address', 'add', `${VIP}/32`, 'dev', 'lo');
+      // A server without the VIP that forwarded, as a new namespace may inherit it, would send the VIP's packets back.
+      this.#network.sysctl(server, { 'ipv4/ip_forward': 0 });
+      this.addVip(server);
     }
   }
 
@@ -94,10 +96,43 @@ export class Lan {
     this.#network.ip(name, 'link', 'set', 'eth0', state);
   }
 
+  addVip(name: ServerName): void {
+    this.#network.ip(name, 'address', 'add', `${VIP}/32`, 'dev', 'lo');
+  }
+
+  /** Takes the VIP from a server, which goes on serving at its own address. */
+  removeVip(name: ServerName): void {
+    this.#network.ip(name, 'address', 'del', `${VIP}/32`, 'dev', 'lo');
+  }
+
+  /**
+   * Adds a host on which the VIP is a server's: by a neighbour entry, or by a route.
+   * @param address its own, in the network
+   * @returns the command that asks the VIP from there
+   */
+  checkVip(name: ServerName, by: 'neighbour' | 'route', address: string, port: number): string[] {
+    const host = `check-${name}`;
+    this.#network.addHost(host);
+    this.#network.connect(host, 'eth0', 'lan', `${address}/24`);
+    if (by === 'route') {
+      this.#network.ip(host, 'route', 'add', VIP, 'via', SERVERS[name]);
+    } else {
+      const [{ address: mac }] = JSON.parse(this.#network.ip(name, '-json', 'link', 'show', 'eth0'));
+      this.#network.ip(host, 'neigh', 'replace', VIP, 'lladdr', mac, 'dev', 'eth0', 'nud', 'permanent');
+    }
+    return this.#network.on(host, 'curl', '-fsS', '--max-time', '1', `http://${VIP}:${port}/`);
+  }
+
   /** Sends a server's replies by the director, as NAT needs it. */
   replyByDirector(name: ServerName): void {
-    this.#network.ip(name, 'address', 'del', `${VIP}/32`, 'dev', 'lo');
+    this.removeVip(name);
     this.#network.ip(name, 'route', 'add', '192.0.2.17/32', 'via', '192.0.2.1');
+  }
+
+  /** Whether a server answers the machine at its own address. */
+  async answersItself(name: ServerName, port: number): Promise<boolean> {
+    const curl = ['curl', '-s', '--max-time', '3', `http://${SERVERS[name]}:${port}/`];
+    return (await finish(this.on('machine', ...curl))).stdout === name;
   }
 
   /** Which servers answer the client on a port of the VIP, each once, sorted; what curl says where none does. */
