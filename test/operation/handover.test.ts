@@ -2,11 +2,18 @@
 import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
+import { withHandover } from '../../src/daemon/handover-file.ts';
+import { inspectHandover } from '../../src/engine/handover/handover.ts';
 import { testWithTaps } from '../devices/support/namespace.ts';
 import { type Ended, finish, Site } from './support/daemon.ts';
+import type { Held } from './support/held-connections.ts';
 import { Lan, VIP } from './support/lan.ts';
-import { type Program, until } from './support/program.ts';
+import { Program, until } from './support/program.ts';
+
+const HELD_CONNECTIONS = fileURLToPath(new URL('./support/held-connections.js', import.meta.url));
 
 interface Scene {
   readonly site: Site;
@@ -111,6 +118,45 @@ testWithTaps('after a kill what the last snapshot knew goes on', async (t) => {
     t.is(ended.stdout.split(' ')[0], hashOf(i === 0 ? 'two' : 'one'), `download ${i}`);
   }
 });
+
+testWithTaps(
+  'a kill loses the connections that are younger than the last snapshot, by a reset, and no others',
+  async (t) => {
+    const { site, lan, file, director } = await setUp(t, { snapshotSeconds: 2 }, { log: { level: 'debug' } });
+    for (const line of ['-A -t IT -s rr', '-a -t IT -r 192.0.2.12 -g', '-a -t IT -r 192.0.2.11 -m']) {
+      t.is((await site.ipvsadm(line.replace('IT', `${VIP}:90`))).status, 0);
+    }
+    for (const name of ['one', 'two'] as const) {
+      await new Program(t, lan.on(name, process.execPath, HELD_CONNECTIONS, 'serve', '90')).printed(/serving/);
+    }
+    const client = new Program(t, lan.on('client', process.execPath, HELD_CONNECTIONS, 'hold', VIP, '90', '50'));
+    await established(lan, 20);
+    const written = () => director.out.split('snapshot written').length;
+    const before = written();
+    await until(
+      () => written() > before,
+      () => director.out,
+    );
+    // At any moment between two snapshots, but not so close to one that nothing is lost.
+    await pause(500 + Math.random() * 1000);
+    const killedMs = Date.now();
+    await director.end('SIGKILL');
+    client.signal('SIGUSR2');
+    const { at } = withHandover(file, inspectHandover);
+    await site.start(t);
+    await client.end();
+    const held = (JSON.parse(client.out.replace('holding', '')) as Held[]).filter(
+      ({ openMs }) => openMs !== null && openMs < killedMs,
+    );
+    const came = held.map((one) => one.came);
+    const kept = came.lastIndexOf('answer') + 1;
+    const lost = held.length - kept;
+    t.true(kept > 0 && lost > 0);
+    t.deepEqual(came, [...Array(kept).fill('answer'), ...Array(lost).fill('ECONNRESET')]);
+    const ageSeconds = (killedMs - at) / 1000;
+    t.log(`lost ${lost} of ${held.length}, snapshot ${ageSeconds} s old: ${Math.round(50 * ageSeconds)} opened since`);
+  },
+);
 
 testWithTaps('SIGINT ends for good; a file that is old or damaged is not taken over, and said', async (t) => {
   const { site, file, director } = await setUp(t, { maxAgeSeconds: 1 });
