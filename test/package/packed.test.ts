@@ -52,7 +52,7 @@ function pack(folder: string): { tarball: string; files: readonly string[] } {
   const copy = join(folder, 'checkout');
   mkdirSync(copy);
   const parts = ['tsconfig.json', 'tsconfig.build.json', 'binding.gyp', 'LICENSE', 'scripts', 'src'];
-  parts.push('package.json', 'config.schema.json', 'CONFIGURATION.md');
+  parts.push('package.json', 'config.schema.json', 'CONFIGURATION.md', 'grafana');
   for (const part of parts) cpSync(join(root, part), join(copy, part), { recursive: true });
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
   npm(copy, ['pack', '--silent', '--pack-destination', folder]);
