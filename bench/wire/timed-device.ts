@@ -3,16 +3,10 @@
  * what a packet costs outside of system calls, measured where it happens, after the kernel has had the caches; two looks at the
  * clock for each burst, 0.1 us of several.
  */
-import type { Device, FrameBatch } from '../../src/index.ts';
+import { WrappedDevice } from '../../src/devices/wrapped.ts';
+import type { FrameBatch } from '../../src/index.ts';
 
-export class TimedDevice implements Device {
-  readonly name: string;
-  readonly mac: string;
-  readonly mtu: number;
-  readonly checksumOffload: boolean;
-  readonly segmentation: number;
-  readonly largestFrame?: number;
-  readonly #device: Device;
+export class TimedDevice extends WrappedDevice {
   /** When the burst at hand had been received, in milliseconds; 0 when it has been handed on. */
   #received = 0;
   /** Milliseconds worked, and frames and bursts worked on. */
@@ -20,22 +14,8 @@ export class TimedDevice implements Device {
   frames = 0;
   bursts = 0;
 
-  constructor(device: Device) {
-    this.#device = device;
-    this.name = device.name;
-    this.mac = device.mac;
-    this.mtu = device.mtu;
-    this.checksumOffload = device.checksumOffload === true;
-    this.segmentation = device.segmentation ?? 0;
-    if (device.largestFrame !== undefined) this.largestFrame = device.largestFrame;
-  }
-
-  open(wake: () => void, fail: (error: Error) => void): void {
-    this.#device.open(wake, fail);
-  }
-
   receive(batch: FrameBatch): number {
-    const count = this.#device.receive(batch);
+    const count = this.device.receive(batch);
     this.#received = count === 0 ? 0 : performance.now();
     if (count > 0) {
       this.bursts++;
@@ -49,10 +29,6 @@ export class TimedDevice implements Device {
       this.workedMs += performance.now() - this.#received;
       this.#received = 0;
     }
-    return this.#device.transmit(batch);
-  }
-
-  close(): void {
-    this.#device.close();
+    return this.device.transmit(batch);
   }
 }

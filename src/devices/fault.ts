@@ -3,7 +3,8 @@ import { invalidOption } from '../errors.ts';
 import { MemoryView } from '../packet/memory-view.ts';
 import type { Device, FrameBatch } from './device.ts';
 import { FrameQueue } from './frame-queue.ts';
-import { checkDevice, checkInteger, checkKeys } from './options.ts';
+import { checkInteger, checkKeys } from './options.ts';
+import { WrappedDevice } from './wrapped.ts';
 
 /** How likely each fault is, as a probability from 0 to 1. Default 0. */
 export interface FaultRates {
@@ -117,8 +118,7 @@ class FaultyLine {
 }
 
 /** Wraps a device and loses, doubles, reorders and corrupts frames on it, the same way every time: for tests. */
-export class FaultDevice implements Device {
-  readonly #device: Device;
+export class FaultDevice extends WrappedDevice {
   readonly #in: FaultyLine;
   readonly #out: FaultyLine;
   readonly #burst: FrameBatch;
@@ -132,13 +132,12 @@ export class FaultDevice implements Device {
 
   /** @throws DirectorError ERR_INVALID_OPTION */
   constructor(device: Device, options: FaultOptions = {}) {
-    checkDevice(device);
+    super(device);
     checkKeys(options, KNOWN);
     const { seed = 1, receive = {}, transmit = {}, holdMs = 10, clock = new SystemClock() } = options;
     checkInteger('seed', seed, 0, 0xffffffff);
     this.#holdMs = checkInteger('holdMs', holdMs, 1, 60_000);
     this.#clock = clock;
-    this.#device = device;
     const frameBytes = Math.max(device.mtu + FRAME_EXTRA, device.largestFrame ?? 0);
     this.#in = new FaultyLine(checkRates('receive', receive), frameBytes, generator(seed));
     this.#out = new FaultyLine(checkRates('transmit', transmit), frameBytes, generator(~seed));
@@ -155,30 +154,6 @@ export class FaultDevice implements Device {
     this.#burstView = new DataView(memory.buffer);
   }
 
-  get name(): string {
-    return this.#device.name;
-  }
-
-  get mac(): string {
-    return this.#device.mac;
-  }
-
-  get mtu(): number {
-    return this.#device.mtu;
-  }
-
-  get checksumOffload(): boolean {
-    return this.#device.checksumOffload === true;
-  }
-
-  get segmentation(): number {
-    return this.#device.segmentation ?? 0;
-  }
-
-  get largestFrame(): number {
-    return this.#device.largestFrame ?? 0;
-  }
-
   /** What happened to frames on the way to the director. */
   get received(): FaultCounts {
     return { ...this.#in.counts };
@@ -189,8 +164,8 @@ export class FaultDevice implements Device {
     return { ...this.#out.counts };
   }
 
-  open(wake: () => void, fail: (error: Error) => void): void {
-    this.#device.open(wake, fail);
+  override open(wake: () => void, fail: (error: Error) => void): void {
+    super.open(wake, fail);
     this.#wake = wake;
     this.#stopTimer = this.#clock.every(this.#holdMs, () => {
       this.#out.release();
@@ -222,17 +197,17 @@ export class FaultDevice implements Device {
     return batch.count;
   }
 
-  close(): void {
+  override close(): void {
     this.#stopTimer?.();
     this.#wake = undefined;
     this.#in.queue.clear();
-    this.#device.close();
+    super.close();
   }
 
   /** Takes one burst from the device. Returns whether there may be more. */
   #pull(): boolean {
     this.#burst.count = BURST;
-    const filled = this.#device.receive(this.#burst);
+    const filled = this.device.receive(this.#burst);
     for (let i = 0; i < filled; i++) this.#in.pass(this.#burstView, this.#burst, i);
     return filled === BURST;
   }
@@ -241,7 +216,7 @@ export class FaultDevice implements Device {
     while (this.#out.queue.count > 0) {
       this.#burst.count = BURST;
       this.#burst.count = this.#out.queue.drain(this.#burst);
-      this.#device.transmit(this.#burst);
+      this.device.transmit(this.#burst);
     }
   }
 

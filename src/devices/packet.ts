@@ -14,6 +14,7 @@ import {
 } from '../native/binding.ts';
 import { CUTS_ECN, CUTS_TCP4, CUTS_TCP6, CUTS_UDP4, CUTS_UDP6 } from '../packet/offload.ts';
 import type { Device, FrameBatch } from './device.ts';
+import { LINK_HEADERS, LONGEST_PACKET, NAME_BYTES, NativePort, openingHint } from './native-port.ts';
 import {
   bytesOfMac,
   checkInteger,
@@ -21,7 +22,6 @@ import {
   deviceError,
   isSystemError,
   pathOfNamespace,
-  reasonOf,
   textOfMac,
 } from './options.ts';
 
@@ -65,13 +65,7 @@ export interface PacketOptions {
 
 const KNOWN = ['interface', 'namespace', 'io', 'mac', 'promiscuous', 'queue', 'xdpMode'];
 
-/** IFNAMSIZ of the kernel, less the closing NUL. */
-const NAME_BYTES = 15;
 const MOST_QUEUE = 0x7fff;
-/** The Ethernet header with two tags. */
-const LINK_HEADERS = 22;
-/** The longest IP packet, which is also the longest that is left uncut. */
-const LONGEST_PACKET = 65535;
 
 /**
  * An existing network interface. Opening it needs CAP_NET_RAW, for AF_XDP CAP_NET_ADMIN and CAP_BPF too (before Linux 5.8
@@ -94,6 +88,7 @@ export class PacketDevice implements Device {
 
   readonly #native: TapBinding;
   readonly #handle: TapHandle;
+  readonly #port: NativePort;
   #started = false;
   #closed = false;
 
@@ -101,6 +96,7 @@ export class PacketDevice implements Device {
     const xdp = 'mode' in opened;
     this.#native = native;
     this.#handle = opened.handle;
+    this.#port = new NativePort(native, opened.handle, options.interface);
     this.name = options.interface;
     this.interfaceMac = textOfMac(opened.mac);
     this.mac = options.mac?.toLowerCase() ?? this.interfaceMac;
@@ -157,30 +153,17 @@ export class PacketDevice implements Device {
     if (this.#closed) throw deviceError(this.name, 'is closed');
     if (this.#started) throw deviceError(this.name, 'is in use');
     this.#started = true;
-    this.#native.start(this.#handle, (error) => {
-      if (error === undefined) wake();
-      else fail(deviceError(this.name, `has failed: ${error.message}`, error));
-    });
+    this.#port.start(wake, fail);
   }
 
   receive(batch: FrameBatch): number {
     if (this.#closed) return 0;
-    try {
-      const { memory, offsets, lengths, partial, segments, count, room } = batch;
-      return this.#native.receive(this.#handle, memory, offsets, lengths, partial, segments, count, room);
-    } catch (error) {
-      throw deviceError(this.name, `cannot receive: ${reasonOf(error)}`, error);
-    }
+    return this.#port.receive(batch);
   }
 
   transmit(batch: FrameBatch): number {
     if (this.#closed) return 0;
-    try {
-      const { memory, offsets, lengths, partial, segments, count } = batch;
-      return this.#native.transmit(this.#handle, memory, offsets, lengths, partial, segments, count);
-    } catch (error) {
-      throw deviceError(this.name, `cannot transmit: ${reasonOf(error)}`, error);
-    }
+    return this.#port.transmit(batch);
   }
 
   close(): void {
@@ -212,8 +195,6 @@ function kernelCuts(): number {
 /** What a person can do about the failures that people meet. */
 function hint(error: TapSystemError): string {
   switch (`${error.syscall} ${error.code}`) {
-    case 'ioctl SIOCGIFINDEX ENODEV':
-      return ' (there is no interface of this name)';
     case 'ioctl SIOCGIFHWADDR EAFNOSUPPORT':
       return ' (the interface carries no Ethernet frames)';
     case 'socket AF_PACKET EPERM':
@@ -244,13 +225,7 @@ function hint(error: TapSystemError): string {
       return ' (the driver runs no XDP programs)';
     case 'bpf BPF_LINK_CREATE ERANGE':
       return " (the MTU, the interface's or its peer's, is too large for XDP)";
-    case 'open ENOENT':
-      return ' (there is no such network namespace)';
-    case 'setns EPERM':
-      return ' (entering a network namespace needs CAP_SYS_ADMIN)';
-    case 'setns EINVAL':
-      return ' (the file is not a network namespace)';
     default:
-      return '';
+      return openingHint(error);
   }
 }

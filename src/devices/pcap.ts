@@ -1,8 +1,9 @@
 import { type Clock, SystemClock } from '../clock.ts';
 import { MemoryView } from '../packet/memory-view.ts';
 import type { Device, FrameBatch } from './device.ts';
-import { checkDevice, checkKeys } from './options.ts';
+import { checkKeys } from './options.ts';
 import { PCAP_OPTIONS, PcapWriter, type PcapWriterOptions } from './pcap-writer.ts';
+import { WrappedDevice } from './wrapped.ts';
 
 export interface PcapDeviceOptions extends PcapWriterOptions {
   /** Where the times come from. Default: the machine's clock. */
@@ -18,8 +19,7 @@ export interface PcapDeviceOptions extends PcapWriterOptions {
  * checksums and cuts segments by itself they are recorded as it gets and gives them: uncut, with checksums that are only
  * begun, as `tcpdump` sees them on the machine that sends.
  */
-export class PcapDevice implements Device {
-  readonly #device: Device;
+export class PcapDevice extends WrappedDevice {
   readonly #writer: PcapWriter;
   readonly #clock: Clock;
   readonly #view = new MemoryView();
@@ -29,37 +29,12 @@ export class PcapDevice implements Device {
    * @throws DirectorError ERR_INVALID_OPTION; ERR_DEVICE when the file cannot be opened.
    */
   constructor(device: Device, path: string, options: PcapDeviceOptions = {}) {
-    checkDevice(device);
+    super(device);
     checkKeys(options, ['clock', ...PCAP_OPTIONS]);
     const { clock, ...writerOptions } = options;
-    this.#device = device;
     this.#clock = clock ?? new SystemClock();
     const epochMs = clock === undefined ? performance.timeOrigin : 0;
     this.#writer = new PcapWriter(path, { epochMs, ...writerOptions });
-  }
-
-  get name(): string {
-    return this.#device.name;
-  }
-
-  get mac(): string {
-    return this.#device.mac;
-  }
-
-  get mtu(): number {
-    return this.#device.mtu;
-  }
-
-  get checksumOffload(): boolean {
-    return this.#device.checksumOffload === true;
-  }
-
-  get segmentation(): number {
-    return this.#device.segmentation ?? 0;
-  }
-
-  get largestFrame(): number {
-    return this.#device.largestFrame ?? 0;
   }
 
   /** Frames that passed but were left out of the file, because the disk did not keep up or had failed. */
@@ -67,12 +42,8 @@ export class PcapDevice implements Device {
     return this.#writer.dropped;
   }
 
-  open(wake: () => void, fail: (error: Error) => void): void {
-    this.#device.open(wake, fail);
-  }
-
   receive(batch: FrameBatch): number {
-    const filled = this.#device.receive(batch);
+    const filled = this.device.receive(batch);
     if (filled > 0) this.#record(batch, filled);
     return filled;
   }
@@ -80,12 +51,12 @@ export class PcapDevice implements Device {
   transmit(batch: FrameBatch): number {
     // Before they are sent: afterwards the memory is not ours to look at.
     this.#record(batch, batch.count);
-    return this.#device.transmit(batch);
+    return this.device.transmit(batch);
   }
 
   /** Closes the device and completes the file. */
-  close(): void {
-    this.#device.close();
+  override close(): void {
+    super.close();
     this.#writer.close();
   }
 

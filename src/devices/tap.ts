@@ -17,6 +17,7 @@ import {
 } from '../native/binding.ts';
 import { CUTS_ECN, CUTS_TCP4, CUTS_TCP6, CUTS_UDP4, CUTS_UDP6 } from '../packet/offload.ts';
 import type { Device, DeviceTransfer, FrameBatch } from './device.ts';
+import { LINK_HEADERS, LONGEST_PACKET, NAME_BYTES, NativePort, openingHint } from './native-port.ts';
 import {
   bytesOfMac,
   checkInteger,
@@ -25,7 +26,6 @@ import {
   isSystemError,
   parseUnicastMac,
   pathOfNamespace,
-  reasonOf,
   stableMac,
   textOfMac,
 } from './options.ts';
@@ -106,15 +106,9 @@ export interface DetachedTap {
 const KNOWN = ['name', 'namespace', 'mac', 'kernelMac', 'mtu', 'up', 'existing', 'offload', 'queues', 'io'];
 const DETACHED = ['ticket', 'name', 'mac', 'kernelMac', 'mtu', 'offload', 'io'];
 
-/** IFNAMSIZ of the kernel, less the closing NUL. */
-const NAME_BYTES = 15;
 const LEAST_MTU = 68;
 /** The kernel's limit for a TAP: 65535 less the Ethernet header. */
 const MOST_MTU = 65521;
-/** The Ethernet header with two tags. */
-const LINK_HEADERS = 22;
-/** The longest IP packet, which is also the longest that is left uncut. */
-const LONGEST_PACKET = 65535;
 /** The kernel's limit (MAX_TAP_QUEUES). */
 const MOST_QUEUES = 256;
 
@@ -144,7 +138,7 @@ export class TapDevice implements Device {
   readonly #native: TapBinding;
   /** One for each queue. */
   readonly #handles: readonly TapHandle[];
-  readonly #handle: TapHandle;
+  readonly #port: NativePort;
   readonly #offload: number;
   readonly #wanted: TapIo | 'auto';
   #state: 'idle' | 'in use' | 'handed on' | 'closed' = 'idle';
@@ -152,7 +146,7 @@ export class TapDevice implements Device {
   private constructor(native: TapBinding, handles: readonly TapHandle[], tap: Omit<DetachedTap, 'ticket'>) {
     this.#native = native;
     this.#handles = handles;
-    this.#handle = handles[0]!;
+    this.#port = new NativePort(native, handles[0]!, tap.name);
     this.#offload = tap.offload;
     this.#wanted = tap.io;
     this.ioRefusal = tap.io === 'burst' ? undefined : ringRefusal(native, handles, tap);
@@ -242,10 +236,7 @@ export class TapDevice implements Device {
       throw deviceError(this.name, `has ${this.#handles.length} queues, which are for as many threads`);
     }
     this.#state = 'in use';
-    this.#native.start(this.#handle, (error) => {
-      if (error === undefined) wake();
-      else fail(deviceError(this.name, `has failed: ${error.message}`, error));
-    });
+    this.#port.start(wake, fail);
   }
 
   transfer(count: number): DeviceTransfer[] {
@@ -264,22 +255,12 @@ export class TapDevice implements Device {
 
   receive(batch: FrameBatch): number {
     if (this.#state === 'closed') return 0;
-    try {
-      const { memory, offsets, lengths, partial, segments, count, room } = batch;
-      return this.#native.receive(this.#handle, memory, offsets, lengths, partial, segments, count, room);
-    } catch (error) {
-      throw deviceError(this.name, `cannot receive: ${reasonOf(error)}`, error);
-    }
+    return this.#port.receive(batch);
   }
 
   transmit(batch: FrameBatch): number {
     if (this.#state === 'closed') return 0;
-    try {
-      const { memory, offsets, lengths, partial, segments, count } = batch;
-      return this.#native.transmit(this.#handle, memory, offsets, lengths, partial, segments, count);
-    } catch (error) {
-      throw deviceError(this.name, `cannot transmit: ${reasonOf(error)}`, error);
-    }
+    return this.#port.transmit(batch);
   }
 
   close(): void {
@@ -362,15 +343,7 @@ function hint(error: TapSystemError): string {
       return ' (the interface is in use, or exists and should not)';
     case 'ioctl TUNSETIFF EINVAL':
       return ' (an interface of this name exists and is no TAP, or has one queue where several are wanted, or the reverse)';
-    case 'ioctl SIOCGIFINDEX ENODEV':
-      return ' (there is no interface of this name)';
-    case 'open ENOENT':
-      return ' (there is no such network namespace)';
-    case 'setns EPERM':
-      return ' (entering a network namespace needs CAP_SYS_ADMIN)';
-    case 'setns EINVAL':
-      return ' (the file is not a network namespace)';
     default:
-      return '';
+      return openingHint(error);
   }
 }

@@ -3,7 +3,7 @@ import { invalidOption } from '../errors.ts';
 import { MemoryView } from '../packet/memory-view.ts';
 import { printFrame } from '../packet/print.ts';
 import type { Device, FrameBatch } from './device.ts';
-import { checkDevice } from './options.ts';
+import { WrappedDevice } from './wrapped.ts';
 
 /** `in`: the director receives the frame; `out`: it sends it. */
 export type FrameDirection = 'in' | 'out';
@@ -15,8 +15,7 @@ export type FrameTracer = (direction: FrameDirection, memory: Uint8Array, offset
  * Wraps a device and shows every frame that passes to a function. On a device that finishes checksums and cuts segments by
  * itself, frames are shown as it gets and gives them: uncut, with checksums that are only begun.
  */
-export class TracerDevice implements Device {
-  readonly #device: Device;
+export class TracerDevice extends WrappedDevice {
   readonly #trace: FrameTracer;
 
   /**
@@ -24,53 +23,20 @@ export class TracerDevice implements Device {
    * @throws DirectorError ERR_INVALID_OPTION
    */
   constructor(device: Device, trace: FrameTracer) {
-    checkDevice(device);
+    super(device);
     if (typeof trace !== 'function') throw invalidOption('trace', trace, 'a function');
-    this.#device = device;
     this.#trace = trace;
   }
 
-  get name(): string {
-    return this.#device.name;
-  }
-
-  get mac(): string {
-    return this.#device.mac;
-  }
-
-  get mtu(): number {
-    return this.#device.mtu;
-  }
-
-  get checksumOffload(): boolean {
-    return this.#device.checksumOffload === true;
-  }
-
-  get segmentation(): number {
-    return this.#device.segmentation ?? 0;
-  }
-
-  get largestFrame(): number {
-    return this.#device.largestFrame ?? 0;
-  }
-
-  open(wake: () => void, fail: (error: Error) => void): void {
-    this.#device.open(wake, fail);
-  }
-
   receive(batch: FrameBatch): number {
-    const filled = this.#device.receive(batch);
+    const filled = this.device.receive(batch);
     for (let i = 0; i < filled; i++) this.#trace('in', batch.memory, batch.offsets[i], batch.lengths[i]);
     return filled;
   }
 
   transmit(batch: FrameBatch): number {
     for (let i = 0; i < batch.count; i++) this.#trace('out', batch.memory, batch.offsets[i], batch.lengths[i]);
-    return this.#device.transmit(batch);
-  }
-
-  close(): void {
-    this.#device.close();
+    return this.device.transmit(batch);
   }
 }
 

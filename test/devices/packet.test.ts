@@ -6,10 +6,11 @@ import { fileURLToPath } from 'node:url';
 import ava, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { PacketDevice, type PacketOptions } from '../../src/devices/packet.ts';
-import { DirectorError } from '../../src/errors.ts';
+import type { DirectorError } from '../../src/errors.ts';
 import { buildFrame } from '../../src/packet/build.ts';
 import { SEGMENT_TCP4 } from '../../src/packet/offload.ts';
 import { batchOf, experimentalFrame, framesOf, makeBatch, receiveAll, UNTOUCHED } from './support/batch.ts';
+import { causeOf, failOnError, errorOf as thrownBy } from './support/errors.ts';
 import { Namespace, testWithTaps as test } from './support/namespace.ts';
 import { Responder } from './support/responder.ts';
 import { turns, until } from './support/until.ts';
@@ -21,10 +22,6 @@ const WAYS: readonly Ways[] = [
   { io: 'af_xdp', xdpMode: 'generic' },
 ];
 const nameOf = ({ io, xdpMode }: Ways): string => `${io}${xdpMode === undefined ? '' : ` ${xdpMode}`}`;
-
-const failOnError = (error: Error): void => {
-  throw error;
-};
 
 /** Two namespaces connected by a veth: `wire0` in the first, `wire1` in the second. */
 function connect(t: ExecutionContext): [near: Namespace, far: Namespace] {
@@ -51,19 +48,7 @@ function openPair(t: ExecutionContext, way: Ways): [near: PacketDevice, far: Pac
 }
 
 /** What `PacketDevice.open` throws. */
-function errorOf(options: PacketOptions): DirectorError {
-  try {
-    PacketDevice.open(options).close();
-  } catch (error) {
-    if (error instanceof DirectorError) return error;
-    throw error;
-  }
-  throw new Error('nothing was thrown');
-}
-
-function causeOf(error: DirectorError): { code?: string; syscall?: string; device?: string } {
-  return error.cause as { code?: string; syscall?: string; device?: string };
-}
+const errorOf = (options: PacketOptions): DirectorError => thrownBy(() => PacketDevice.open(options));
 
 const NOTHING_LOST = { oversize: 0, noBuffer: 0, linkDown: 0, invalid: 0, offload: 0, missed: 0 };
 const programOf = (namespace: Namespace): string | undefined =>

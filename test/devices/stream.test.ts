@@ -4,6 +4,7 @@ import test, { type ExecutionContext } from 'ava';
 import { type FrameStream, StreamDevice, type StreamDeviceOptions } from '../../src/devices/stream.ts';
 import { DirectorError } from '../../src/errors.ts';
 import { batchOf, experimentalFrame, makeBatch, receiveAll } from './support/batch.ts';
+import { failOnError } from './support/errors.ts';
 import { turns, until } from './support/until.ts';
 
 /** What tuntap2 looks like from outside: an emitter with these properties. */
@@ -29,10 +30,6 @@ class FakeTap extends EventEmitter {
     done();
   }
 }
-
-const failOnError = (error: Error): void => {
-  throw error;
-};
 
 function openFake(t: ExecutionContext, options: StreamDeviceOptions = {}) {
   const tap = new FakeTap();

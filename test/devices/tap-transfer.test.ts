@@ -7,6 +7,7 @@ import type { ExecutionContext } from 'ava';
 import { type DetachedTap, TapDevice, type TapOptions } from '../../src/devices/tap.ts';
 import { buildFrame } from '../../src/packet/build.ts';
 import { batchOf, experimentalFrame, isExperimental, receiveAll } from './support/batch.ts';
+import { failOnError } from './support/errors.ts';
 import { Namespace, testWithTaps as test } from './support/namespace.ts';
 
 const descriptors = (): number => readdirSync('/proc/self/fd').length;
@@ -16,10 +17,6 @@ function open(t: ExecutionContext, namespace: Namespace, options: TapOptions = {
   t.teardown(() => device.close());
   return device;
 }
-
-const failOnError = (error: Error): void => {
-  throw error;
-};
 
 /** What a device sends to `count` threads, as it arrives there. */
 function detach(device: TapDevice, count: number): DetachedTap[] {

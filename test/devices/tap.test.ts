@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import ava, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { TapDevice, type TapOptions } from '../../src/devices/tap.ts';
-import { DirectorError } from '../../src/errors.ts';
+import type { DirectorError } from '../../src/errors.ts';
 import {
   batchOf,
   experimentalFrame,
@@ -15,13 +15,10 @@ import {
   receiveAll,
   UNTOUCHED,
 } from './support/batch.ts';
+import { causeOf, failOnError, errorOf as thrownBy } from './support/errors.ts';
 import { Namespace, testWithTaps as test } from './support/namespace.ts';
 import { Responder } from './support/responder.ts';
 import { turns, until } from './support/until.ts';
-
-const failOnError = (error: Error): void => {
-  throw error;
-};
 
 /** Opens a TAP that is closed, at the latest, when the test is over. */
 function open(t: ExecutionContext, namespace: Namespace, options: TapOptions = {}): TapDevice {
@@ -40,19 +37,7 @@ function openPair(t: ExecutionContext): [from: TapDevice, to: TapDevice] {
 }
 
 /** What `TapDevice.open` throws. */
-function errorOf(options: TapOptions): DirectorError {
-  try {
-    TapDevice.open(options).close();
-  } catch (error) {
-    if (error instanceof DirectorError) return error;
-    throw error;
-  }
-  throw new Error('nothing was thrown');
-}
-
-function causeOf(error: DirectorError): { code?: string; syscall?: string; device?: string } {
-  return error.cause as { code?: string; syscall?: string; device?: string };
-}
+const errorOf = (options: TapOptions): DirectorError => thrownBy(() => TapDevice.open(options));
 
 test('opens an interface of the name, addresses and MTU that were asked for, and brings it up', (t) => {
   const namespace = new Namespace(t);
