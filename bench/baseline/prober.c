@@ -6,6 +6,7 @@
  *     prober --interface IF --answers IF --answers-in NAMESPACE --through MAC [OPTIONS]
  *       --as MAC               the source of probes; otherwise the interface's own
  *       --back                 the answers go through the forwarder as well
+ *       --warm-up N            0: first so many without a pause, which are not counted; a forwarder may have to be compiled
  *       --probes N             2000
  *       --pause US             1000 between an answer and the next probe, on average
  *       --vip IP, --server IP, --client IP   10.0.0.100, 10.0.0.11, 198.18.0.1
@@ -52,12 +53,13 @@ int main(int argc, char **argv) {
       {"answers-in", required_argument, NULL, 'n'}, {"through", required_argument, NULL, 't'},
       {"as", required_argument, NULL, 'A'},
       {"back", no_argument, NULL, 'b'},             {"probes", required_argument, NULL, 'p'},
+      {"warm-up", required_argument, NULL, 'w'},
       {"pause", required_argument, NULL, 'P'},      {"vip", required_argument, NULL, 'v'},
       {"server", required_argument, NULL, 'S'},     {"client", required_argument, NULL, 'c'},
       {0}};
   const char *interface = NULL, *answers = NULL, *answers_in = NULL, *through = NULL, *as = NULL;
   bool back = false;
-  int probes = 2000, pause_us = 1000;
+  int warm_up = 0, probes = 2000, pause_us = 1000;
   uint32_t vip = parse_ip("10.0.0.100"), server = parse_ip("10.0.0.11"), client = parse_ip("198.18.0.1");
   for (int c; (c = getopt_long(argc, argv, "", known, NULL)) >= 0;) {
     switch (c) {
@@ -67,6 +69,7 @@ int main(int argc, char **argv) {
       case 't': through = optarg; break;
       case 'A': as = optarg; break;
       case 'b': back = true; break;
+      case 'w': warm_up = atoi(optarg); break;
       case 'p': probes = atoi(optarg); break;
       case 'P': pause_us = atoi(optarg); break;
       case 'v': vip = parse_ip(optarg); break;
@@ -75,7 +78,8 @@ int main(int argc, char **argv) {
       default: exit(2);
     }
   }
-  if (interface == NULL || answers == NULL || answers_in == NULL || through == NULL || probes < 1 || pause_us < 1) {
+  if (interface == NULL || answers == NULL || answers_in == NULL || through == NULL || warm_up < 0 || probes < 1 ||
+      pause_us < 1) {
     fprintf(stderr, "prober --interface IF --answers IF --answers-in NAMESPACE --through MAC [OPTIONS]\n");
     return 2;
   }
@@ -94,9 +98,9 @@ int main(int argc, char **argv) {
   double *trips = calloc((size_t)probes, sizeof *trips);
   if (trips == NULL) die("memory");
   int done = 0, lost = 0;
-  for (int i = 0; i < probes; i++) {
+  for (int i = -warm_up; i < probes; i++) {
     /* From half to one and a half of the pause: not in step with anything periodic. */
-    usleep((useconds_t)(pause_us / 2 + rand() % pause_us));
+    if (i >= 0) usleep((useconds_t)(pause_us / 2 + rand() % pause_us));
     put32(request + UDP_DATA_OFFSET, (uint32_t)i);
     memcpy(request + UDP_DATA_OFFSET + 4, "request", 7);
     put_checksums(request);
@@ -108,6 +112,7 @@ int main(int argc, char **argv) {
     bool came = await(ends[1], forwarder, request + UDP_DATA_OFFSET, begun + LIMIT_NS);
     if (came && send(ends[1], answer, sizeof answer, 0) < 0) die("send");
     came = came && await(ends[0], back ? forwarder : mac[1], answer + UDP_DATA_OFFSET, begun + LIMIT_NS);
+    if (i < 0) continue;
     if (came) trips[done++] = (double)(now_ns() - begun) / 1000;
     else lost++;
   }

@@ -34,7 +34,7 @@ async function* besideComputing(bench: Bench, context: Context, seconds: number,
   const forwarded = { case: name, figure: 'forwarded of 50 kpps', unit: 'kpps', better: 'more' } as const;
   yield* rows(passed, forwarded, ({ perSecond }) => perSecond / THOUSAND, against(BUSY_HERE));
   const trips = await interleave(context, name, contenders, (contender) =>
-    roundTrips(bench, contender, WORK, { probes, back: false }),
+    roundTrips(bench, contender, WORK, { warmUp: 0, probes, back: false }),
   );
   for (const percentile of ['p50', 'p99'] as const) {
     const what = { case: name, figure: `round trip, ${percentile}`, unit: 'us', better: 'less' } as const;

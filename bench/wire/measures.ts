@@ -214,18 +214,18 @@ export async function roundTrips(
   bench: Bench,
   contender: Contender,
   work: Work,
-  { probes, back }: { readonly probes: number; readonly back: boolean },
+  { warmUp, probes, back }: { readonly warmUp: number; readonly probes: number; readonly back: boolean },
 ): Promise<RoundTrips> {
   const { arena, cleanup } = bench;
   // A millisecond's pause between them on average; several times that when it goes badly.
-  const seconds = (probes * 5) / MS_PER_SECOND;
+  const seconds = (warmUp + probes * 5) / MS_PER_SECOND;
   const forwarder = await Forwarder.start(bench, contender, work, seconds);
   const output = await runProgram(
     cleanup,
     seconds * MS_PER_SECOND + SPARE_MS,
     ...arena.on(SENDER, compileC('prober'), '--interface', INTERFACE, '--through', CONTENDER_MAC),
     ...['--as', FRAME_ENDS.from, '--answers', INTERFACE, '--answers-in', arena.namespaceOf(RECEIVER)],
-    ...['--probes', `${probes}`, ...(back ? ['--back'] : [])],
+    ...['--warm-up', `${warmUp}`, '--probes', `${probes}`, ...(back ? ['--back'] : [])],
   );
   await forwarder.stop();
   const match = /p50 (\S+) p99 (\S+)/.exec(output);

@@ -70,12 +70,13 @@ const TAPVS_OFFLOAD = director('tapvs, offload', { offload: true });
 /** Durations and sizes. */
 interface Scale {
   readonly seconds: number;
+  readonly warmUp: number;
   readonly probes: number;
   readonly bulkSeconds: number;
 }
 
-const FULL: Scale = { seconds: 1.3, probes: 2000, bulkSeconds: 4 };
-const QUICK: Scale = { seconds: 0.3, probes: 200, bulkSeconds: 1 };
+const FULL: Scale = { seconds: 1.3, warmUp: 20_000, probes: 2000, bulkSeconds: 4 };
+const QUICK: Scale = { seconds: 0.3, warmUp: 200, probes: 200, bulkSeconds: 1 };
 
 /** Samples by contender, each of a round. */
 export type Series<Figures> = ReadonlyMap<Contender, readonly Figures[]>;
@@ -282,7 +283,7 @@ async function* atRest(bench: Bench, context: Context, scale: Scale): AsyncGener
     const name = `${label}, one probe at a time`;
     if (!context.selects(name)) continue;
     const series = await interleave(context, name, [TAPVS, PLAIN_LOOP, TAPVS_SPINNING, SPINNING_LOOP], (contender) =>
-      roundTrips(bench, contender, workOf(method), { probes: scale.probes, back: replies }),
+      roundTrips(bench, contender, workOf(method), { warmUp: scale.warmUp, probes: scale.probes, back: replies }),
     );
     const figures = [
       { figure: 'round trip, median', value: ({ p50 }: RoundTrips) => p50, bar: {} },
