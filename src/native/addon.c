@@ -33,7 +33,11 @@ static const struct device_kind TAP = {
     .receive = receive_from_tap, .transmit = transmit_to_tap, .release = release_tap};
 
 static int32_t transmit_by_ring(struct device *device, const struct burst *burst, int *end) {
-  return uring_transmit(device->port, device->fd, burst, device->drops, end);
+  return uring_transmit(device->port, burst, device->drops, end);
+}
+
+static void remember_by_ring(struct device *device, const struct burst *burst) {
+  uring_remember(device->port, burst->memory, burst->size);
 }
 
 static void release_tap_and_ring(struct device *device) {
@@ -42,7 +46,11 @@ static void release_tap_and_ring(struct device *device) {
 }
 
 static const struct device_kind TAP_WITH_RING = {
-    .receive = receive_from_tap, .transmit = transmit_by_ring, .release = release_tap_and_ring};
+    .receive = receive_from_tap,
+    .transmit = transmit_by_ring,
+    .remember = remember_by_ring,
+    .release = release_tap_and_ring,
+};
 
 static bool is_tap(napi_env env, const struct device *device) {
   if (device->kind == &TAP || device->kind == &TAP_WITH_RING) return true;
@@ -169,6 +177,7 @@ static napi_value transmit(napi_env env, napi_callback_info callback) {
   if (!get_arguments(env, callback, 7, arguments)) return NULL;
   struct device *device = get_open_device(env, arguments[0]);
   if (device == NULL || !get_burst(env, &arguments[1], arguments[6], device->offload, &burst)) return NULL;
+  if (device->kind->remember != NULL && device->memory == NULL) remember_memory(device, arguments[1], &burst);
   int end;
   int32_t sent = device->kind->transmit(device, &burst, &end);
   if (end == BURST_OUT_OF_BOUNDS) {

@@ -34,6 +34,17 @@ void close_device(struct device *device) {
   }
   device->kind->release(device);
   device->fd = -1;
+  if (device->memory != NULL) napi_delete_reference(device->env, device->memory);
+  device->memory = NULL;
+}
+
+void remember_memory(struct device *device, napi_value memory, const struct burst *burst) {
+  napi_value buffer;
+  /* The buffer, which is what the memory belongs to. */
+  if (napi_get_typedarray_info(device->env, memory, NULL, NULL, NULL, &buffer, NULL) != napi_ok ||
+      napi_create_reference(device->env, buffer, 1, &device->memory) != napi_ok)
+    return;
+  device->kind->remember(device, burst);
 }
 
 /* The handle was collected, or the environment ends. */

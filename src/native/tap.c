@@ -144,7 +144,18 @@ static bool open_step(void *argument, struct system_error *error) {
   return open_here(opening->options, opening->info, error);
 }
 
+/*
+ * A process that was killed may still hold its TAP for a few milliseconds: what it had registered with io_uring is given
+ * back by the kernel later than what it had open.
+ */
+#define BUSY_TRIES 50
+#define BUSY_PAUSE_US 10000
+
 bool tap_open(const struct tap_options *options, struct tap_info *info, struct system_error *error) {
   struct opening opening = {options, info};
-  return in_namespace(options->namespace_path, open_step, &opening, error);
+  for (int tries = 1; !in_namespace(options->namespace_path, open_step, &opening, error); tries++) {
+    if (error->number != EBUSY || tries == BUSY_TRIES) return false;
+    usleep(BUSY_PAUSE_US);
+  }
+  return true;
 }

@@ -34,6 +34,10 @@
 
 struct uring {
   int fd;
+  int tap;
+  bool knows_tap; /* it is registered, so that it need not be looked up for every frame */
+  const uint8_t *memory; /* registered, so that its pages need not be looked up for every frame; NULL: none */
+  size_t memory_size;
   void *rings; /* both queues' heads and tails, and the results */
   size_t rings_size;
   struct io_uring_sqe *submissions;
@@ -84,6 +88,10 @@ static bool map_rings(struct uring *ring, const struct io_uring_params *params) 
   return true;
 }
 
+static bool registers(const struct uring *ring, unsigned what, const void *argument, unsigned count) {
+  return syscall(__NR_io_uring_register, ring->fd, what, argument, count) >= 0;
+}
+
 static long enter(const struct uring *ring, uint32_t submit, uint32_t wait_for) {
   return syscall(__NR_io_uring_enter, ring->fd, submit, wait_for, IORING_ENTER_GETEVENTS, NULL, 0);
 }
@@ -123,14 +131,27 @@ struct uring *uring_open(int fd, struct system_error *error) {
     return NULL;
   }
   /* A filter of system calls may allow the one and not the other. */
-  if (enter(ring, 0, 0) >= 0) return ring;
+  if (enter(ring, 0, 0) >= 0) {
+    ring->tap = fd;
+    ring->knows_tap = registers(ring, IORING_REGISTER_FILES, &fd, 1);
+    return ring;
+  }
   failed(error, "io_uring_enter", errno);
   uring_close(ring);
   free(ring);
   return NULL;
 }
 
+void uring_remember(struct uring *ring, const uint8_t *memory, size_t size) {
+  const struct iovec all = {.iov_base = (void *)(uintptr_t)memory, .iov_len = size};
+  if (!registers(ring, IORING_REGISTER_BUFFERS, &all, 1)) return;
+  ring->memory = memory;
+  ring->memory_size = size;
+}
+
 void uring_close(struct uring *ring) {
+  /* By themselves they would go later than this call returns, and the TAP with them. */
+  if (ring->knows_tap) registers(ring, IORING_UNREGISTER_FILES, NULL, 0);
   munmap(ring->submissions, ring->submissions_size);
   munmap(ring->rings, ring->rings_size);
   close_quietly(ring->fd);
@@ -145,11 +166,13 @@ static struct io_uring_sqe *entry(const struct uring *ring, uint32_t index) {
  * Puts a write into the queue. RWF_NOWAIT: it is done, or refused, by the time that it is submitted, as one of a
  * descriptor that does not block, instead of waiting for the kernel to have room.
  */
-static void queue_write(const struct uring *ring, uint32_t index, int fd, const struct outgoing *frame) {
+static void queue_write(const struct uring *ring, uint32_t index, const struct outgoing *frame) {
   struct io_uring_sqe *write = entry(ring, index);
+  bool is_known = frame->start >= ring->memory && frame->start + frame->length <= ring->memory + ring->memory_size;
   memset(write, 0, sizeof *write);
-  write->opcode = IORING_OP_WRITE;
-  write->fd = fd;
+  write->opcode = is_known ? IORING_OP_WRITE_FIXED : IORING_OP_WRITE;
+  write->flags = ring->knows_tap ? IOSQE_FIXED_FILE : 0;
+  write->fd = ring->knows_tap ? 0 : ring->tap;
   write->off = (uint64_t)-1;
   write->addr = (uint64_t)(uintptr_t)frame->start;
   write->len = frame->length;
@@ -178,7 +201,7 @@ static int32_t write_singly(const struct uring *ring, uint32_t first, uint32_t c
   for (uint32_t i = first; i < first + count; i++) {
     const struct io_uring_sqe *frame = &ring->submissions[i & ring->submission_mask];
     ssize_t length;
-    do length = write(frame->fd, (const void *)(uintptr_t)frame->addr, frame->len);
+    do length = write(ring->tap, (const void *)(uintptr_t)frame->addr, frame->len);
     while (length < 0 && errno == EINTR);
     if (count_result(length < 0 ? -errno : 0, drops, end)) sent++;
   }
@@ -205,8 +228,8 @@ static int32_t submit(const struct uring *ring, uint32_t count, struct drops *dr
   return sent;
 }
 
-int32_t uring_transmit(struct uring *ring, int fd, const struct burst *burst, struct drops *drops, int *end) {
-  if (burst->count < LEAST) return tap_transmit(fd, burst, drops, end);
+int32_t uring_transmit(struct uring *ring, const struct burst *burst, struct drops *drops, int *end) {
+  if (burst->count < LEAST) return tap_transmit(ring->tap, burst, drops, end);
   int32_t sent = 0;
   int32_t next = 0;
   int refused = BURST_OK;
@@ -217,7 +240,7 @@ int32_t uring_transmit(struct uring *ring, int fd, const struct burst *burst, st
       struct outgoing frame;
       bool ready = prepare_frame(burst, next, &frame, drops, &refused);
       if (refused != BURST_OK) break;
-      if (ready) queue_write(ring, queued++, fd, &frame);
+      if (ready) queue_write(ring, queued++, &frame);
       next++;
     }
     if (queued > 0) sent += submit(ring, queued, drops, end);
