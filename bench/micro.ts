@@ -25,6 +25,9 @@ const STEP_LIMIT_MS = 120_000;
 const BURST_LIMIT_MS = 900_000;
 const RATIO_BAR = { atMost: 2 };
 
+/** What `tapvs run` tells V8: see src/cli/commands/run.ts. */
+const INLINE_MORE = '--max-inlined-bytecode-size-cumulative=3000';
+
 const script = (name: string) => join(ROOT, 'build', 'bench', name);
 
 /** A process that plays bursts: it says first what it sent, by a digest, and then, asked with a number, how long that took. */
@@ -61,13 +64,19 @@ async function* bursts(mode: string, flows: number, name: string, context: Conte
   const ahead = flows >= READ_AHEAD_FROM;
   const baseline = (how: string) =>
     new Player(new Program(cleanup, BURST_LIMIT_MS, [compileC('burst'), mode, String(flows), how]));
+  const director = (...flags: readonly string[]) =>
+    new Player(
+      new Program(cleanup, BURST_LIMIT_MS, [
+        process.execPath,
+        ...flags,
+        script('burst-process.js'),
+        mode,
+        String(flows),
+      ]),
+    );
   const players = new Map([
-    [
-      'tapvs',
-      new Player(
-        new Program(cleanup, BURST_LIMIT_MS, [process.execPath, script('burst-process.js'), mode, String(flows)]),
-      ),
-    ],
+    ['tapvs', director()],
+    ['tapvs, more inlined', director(INLINE_MORE)],
     ['C', baseline(ahead ? 'ahead' : 'plain')],
     ...(ahead ? ([['C without reading ahead', baseline('plain')]] as const) : []),
   ]);
@@ -83,7 +92,8 @@ async function* bursts(mode: string, flows: number, name: string, context: Conte
   }
   for (const player of players.values()) await player.stop();
   for (const [subject, own] of samples) {
-    const others = subject === 'tapvs' ? [...samples].filter(([other]) => other !== subject) : [];
+    const isDirector = subject.startsWith('tapvs');
+    const others = isDirector ? [...samples].filter(([other]) => !other.startsWith('tapvs')) : [];
     yield rowOf({
       bench: 'micro',
       case: name,

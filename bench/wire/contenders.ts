@@ -12,6 +12,8 @@ export interface Work {
   readonly method: ForwardMethod;
   readonly ends: Ends;
   readonly maxConnections: number;
+  /** Whether a director watches itself for its report, which takes a little of its time. Default false. */
+  readonly watched?: boolean;
 }
 
 export interface Contender {
@@ -39,7 +41,7 @@ export function director(
     cores,
     attaches: false,
     command: (tap, work) => {
-      const task: Task = { tap, ...work, tapOptions, directorOptions, computes };
+      const task: Task = { tap, watched: false, ...work, tapOptions, directorOptions, computes };
       return [process.execPath, DIRECTOR, JSON.stringify(task)];
     },
   };

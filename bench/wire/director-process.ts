@@ -23,6 +23,8 @@ export interface Task {
   readonly method: ForwardMethod;
   readonly ends: Ends;
   readonly maxConnections: number;
+  /** Whether to watch how long the director works, and how late timers are. */
+  readonly watched: boolean;
   /** Further options of the TAP, and of the director. */
   readonly tapOptions: TapOptions;
   /** Attach to an interface that is there, in this way, instead of making a TAP. */
@@ -34,9 +36,12 @@ export interface Task {
 
 /** What the process knows of its run. */
 export interface DirectorReport extends DirectorCounters {
-  /** What was done between receiving a burst and handing on what came of it; null in threads, where it is not seen. */
+  /**
+   * What was done between receiving a burst and handing on what came of it; null when it was not watched, and in threads, where
+   * it is not seen.
+   */
   readonly worked: { readonly ms: number; readonly frames: number; readonly bursts: number } | null;
-  /** How late the program's own timers were, in milliseconds. */
+  /** How late the program's own timers were, in milliseconds; 0 when it was not watched. */
   readonly timersLate: { readonly p50: number; readonly p99: number };
 }
 
@@ -55,7 +60,7 @@ const device =
     ? TapDevice.open({ name: task.tap, mac: CONTENDER_MAC, ...task.tapOptions })
     : PacketDevice.open({ interface: task.tap, ...task.packetOptions });
 // Devices that go to threads cannot be wrapped.
-const timed = task.directorOptions.threads === undefined ? new TimedDevice(device) : null;
+const timed = task.watched && task.directorOptions.threads === undefined ? new TimedDevice(device) : null;
 const director = new Director({
   interfaces: [{ device: timed ?? device, addresses: [`${DIRECTOR_ADDRESS}/24`] }],
   routes: [{ to: 'default', via: CLIENT_ADDRESS }],
@@ -83,7 +88,7 @@ if (task.computes) {
   }, COMPUTE_EVERY_MS);
 }
 const timers = monitorEventLoopDelay({ resolution: TIMER_MS });
-timers.enable();
+if (task.watched) timers.enable();
 
 function report(): DirectorReport {
   const late = (percentile: number) => Math.max(0, timers.percentile(percentile) / NS_PER_MS - TIMER_MS);
