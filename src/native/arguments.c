@@ -53,13 +53,10 @@ bool get_text(napi_env env, napi_value value, const char *name, char *result, si
 }
 
 bool get_mac(napi_env env, napi_value value, const char *name, uint8_t *mac, bool *given) {
-  bool is_typed_array = false;
   napi_typedarray_type type;
   size_t length = 0;
   void *data;
-  napi_is_typedarray(env, value, &is_typed_array);
-  if (is_typed_array && napi_get_typedarray_info(env, value, &type, &length, &data, NULL, NULL) == napi_ok &&
-      type == napi_uint8_array && (length == 0 || length == MAC_LENGTH)) {
+  if (napi_get_typedarray_info(env, value, &type, &length, &data, NULL, NULL) == napi_ok && type == napi_uint8_array && (length == 0 || length == MAC_LENGTH)) {
     *given = length != 0;
     if (*given) memcpy(mac, data, MAC_LENGTH);
     return true;
@@ -69,12 +66,9 @@ bool get_mac(napi_env env, napi_value value, const char *name, uint8_t *mac, boo
 
 static bool get_array(napi_env env, napi_value value, const char *name, napi_typedarray_type wanted,
                       const char *expected, void **data, size_t *length) {
-  bool is_typed_array = false;
-  napi_typedarray_type type = wanted;
-  napi_is_typedarray(env, value, &is_typed_array);
-  if (is_typed_array && napi_get_typedarray_info(env, value, &type, length, data, NULL, NULL) == napi_ok &&
-      type == wanted)
-    return true;
+  napi_typedarray_type type;
+  /* Says itself whether it is one. */
+  if (napi_get_typedarray_info(env, value, &type, length, data, NULL, NULL) == napi_ok && type == wanted) return true;
   return wrong_type(env, name, expected);
 }
 

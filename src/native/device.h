@@ -38,6 +38,7 @@ enum poll_state {
 
 /* One descriptor. Lives until both its JavaScript handle is gone and libuv has let go of the watcher. */
 struct device {
+  struct device *next; /* among those of the thread */
   const struct device_kind *kind;
   void *port; /* the kind's own, from malloc; freed with the device */
   napi_env env;
