@@ -28,6 +28,7 @@ const ALONE = [
   'oracle/',
   'package/',
   'sync/',
+  'threads/packet',
   'threads/tap',
 ];
 

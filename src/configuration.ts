@@ -75,7 +75,7 @@ export interface DirectorOptions {
   /**
    * In how many worker threads the director works, 0 .. 16; each has one queue of every device.
    * Default 0: in the thread that makes it. In other threads devices must be ones that can be handed over
-   * (`Device.transfer`: TapDevice, MemoryDevice), and schedulers and engines of your own are given by their modules.
+   * (`Device.transfer`: TapDevice, PacketDevice, MemoryDevice), and schedulers and engines of your own are given by their modules.
    */
   readonly threads?: number;
   /**

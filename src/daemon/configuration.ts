@@ -19,8 +19,8 @@ export interface TapConfiguration extends Omit<TapOptions, 'queues'> {
   readonly name: string;
 }
 
-/** An existing interface of the machine's, by its name. */
-export interface PacketConfiguration extends Omit<PacketOptions, 'interface'> {
+/** An existing interface of the machine's, by its name. With `af_packet` it has as many queues as the director has threads. */
+export interface PacketConfiguration extends Omit<PacketOptions, 'interface' | 'queues'> {
   readonly type: 'packet';
   readonly name: string;
 }

@@ -1,7 +1,8 @@
 /** The kinds of device that a configuration file may name. */
 import type { Device } from '../devices/device.ts';
-import { PacketDevice } from '../devices/packet.ts';
-import { TapDevice } from '../devices/tap.ts';
+import { PacketDevice, type PacketOptions } from '../devices/packet.ts';
+import { TapDevice, type TapOptions } from '../devices/tap.ts';
+import { invalidOption } from '../errors.ts';
 import type { DeviceConfiguration, PacketConfiguration, TapConfiguration } from './configuration.ts';
 import { flag, INTERFACE_NAME, integer, object, oneOf, text } from './schema-parts.ts';
 import type { Schema } from './section.ts';
@@ -41,7 +42,7 @@ const packet: Schema = object(
     name: text('The name of the interface, which is left as it is.', { pattern: INTERFACE_NAME }),
     namespace,
     io: oneOf(
-      'A packet socket, beside the stack of the kernel; or AF_XDP, in its place, for small packets.',
+      'A packet socket, beside the stack of the kernel; or AF_XDP, in its place, for small packets, in one thread.',
       ['af_packet', 'af_xdp'],
       { default: 'af_packet' },
     ),
@@ -60,18 +61,32 @@ const packet: Schema = object(
 export const DEVICE_SCHEMAS: readonly Schema[] = [tap, packet];
 
 /**
+ * Refuses a device that has one queue where several threads need one each.
+ * @throws DirectorError ERR_INVALID_OPTION
+ */
+export function checkQueues(configuration: DeviceConfiguration, threads: number): void {
+  if (threads <= 1 || configuration.type !== 'packet' || configuration.io !== 'af_xdp') return;
+  throw invalidOption('io', 'af_xdp', 'possible in several threads: it has one queue');
+}
+
+/**
  * Opens a device.
- * @param threads in how many the director works: a TAP gets as many queues.
+ * @param threads in how many the director works: the device gets as many queues.
  * @throws DirectorError ERR_INVALID_OPTION, ERR_DEVICE, ERR_UNSUPPORTED_PLATFORM
  */
 export function openDevice(configuration: DeviceConfiguration, threads: number): Device {
-  return configuration.type === 'tap' ? openTap(configuration, threads) : openPacket(configuration);
+  checkQueues(configuration, threads);
+  const queues = threads > 1 ? { queues: threads } : {};
+  return configuration.type === 'tap' ? openTap(configuration, queues) : openPacket(configuration, queues);
 }
 
-function openTap({ type: _, ...options }: TapConfiguration, threads: number): TapDevice {
-  return TapDevice.open({ ...options, ...(threads > 1 && { queues: threads }) });
+function openTap({ type: _, ...options }: TapConfiguration, queues: Pick<TapOptions, 'queues'>): TapDevice {
+  return TapDevice.open({ ...options, ...queues });
 }
 
-function openPacket({ type: _, name, ...options }: PacketConfiguration): PacketDevice {
-  return PacketDevice.open({ ...options, interface: name });
+function openPacket(
+  { type: _, name, ...options }: PacketConfiguration,
+  queues: Pick<PacketOptions, 'queues'>,
+): PacketDevice {
+  return PacketDevice.open({ ...options, interface: name, ...queues });
 }

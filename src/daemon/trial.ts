@@ -8,6 +8,7 @@ import { DirectorError } from '../errors.ts';
 import { findAccount } from './accounts.ts';
 import { buildDirector } from './build.ts';
 import type { Configuration } from './configuration.ts';
+import { checkQueues } from './devices.ts';
 import { silentLog } from './log.ts';
 import { emptyConfiguration } from './schema.ts';
 import type { Path, Problem, Running } from './section.ts';
@@ -35,7 +36,10 @@ export function tryOut(configuration: Configuration): Problem[] {
     const { name, mac } = one;
     const mtu = one.type === 'tap' ? one.mtu : undefined;
     const options = { name, ...(mac !== undefined && { mac }), ...(mtu !== undefined && { mtu }) };
-    const device = attempt(['devices', i], () => new MemoryDevice(options));
+    const device = attempt(['devices', i], () => {
+      checkQueues(one, configuration.director.threads);
+      return new MemoryDevice(options);
+    });
     if (device !== undefined) devices.set(name, device);
   });
   if (problems.length > 0) return problems;

@@ -18,7 +18,7 @@ export {
   type FaultRates,
 } from './fault.ts';
 export * from './memory.ts';
-export { PacketDevice, type PacketDrops, type PacketOptions } from './packet.ts';
+export { type DetachedPacket, PacketDevice, type PacketDrops, type PacketOptions } from './packet.ts';
 export { PcapDevice, type PcapDeviceOptions } from './pcap.ts';
 export { PcapWriter, type PcapWriterOptions } from './pcap-writer.ts';
 export { type FrameStream, StreamDevice, type StreamDeviceOptions, type StreamDrops } from './stream.ts';

@@ -13,8 +13,8 @@ import {
   XDP_NATIVE,
 } from '../native/binding.ts';
 import { CUTS_ECN, CUTS_TCP4, CUTS_TCP6, CUTS_UDP4, CUTS_UDP6 } from '../packet/offload.ts';
-import type { Device, FrameBatch } from './device.ts';
-import { LINK_HEADERS, LONGEST_PACKET, NAME_BYTES, NativePort, openingHint } from './native-port.ts';
+import type { Device, DeviceTransfer, FrameBatch } from './device.ts';
+import { adoptHandle, LINK_HEADERS, LONGEST_PACKET, NAME_BYTES, NativePort, openingHint } from './native-port.ts';
 import {
   bytesOfMac,
   checkInteger,
@@ -54,6 +54,11 @@ export interface PacketOptions {
   readonly mac?: string;
   /** Whether to receive what is for any MAC address. Default false. */
   readonly promiscuous?: boolean;
+  /**
+   * `af_packet`: with how many packet sockets to attach, 1 .. 256 (`PACKET_FANOUT`): for a director in as many threads.
+   * The kernel gives a flow to one of them by the flow's hash, and a fragment by its addresses. Default: one.
+   */
+  readonly queues?: number;
   /** `af_xdp`: the queue of the interface whose frames are received. Default: its only one. */
   readonly queue?: number;
   /**
@@ -63,9 +68,24 @@ export interface PacketOptions {
   readonly xdpMode?: 'native' | 'generic';
 }
 
-const KNOWN = ['interface', 'namespace', 'io', 'mac', 'promiscuous', 'queue', 'xdpMode'];
+/** What {@link PacketDevice.transfer} sends of each queue. Plain data, but it owns the sockets. */
+export interface DetachedPacket {
+  /** Whoever shows it first gets the sockets, which stay open until then, or until the process ends. */
+  readonly ticket: number;
+  readonly name: string;
+  readonly mac: string;
+  readonly interfaceMac: string;
+  readonly mtu: number;
+  readonly io: 'af_packet' | 'af_xdp';
+  readonly xdpMode: 'native' | 'generic' | null;
+}
+
+const KNOWN = ['interface', 'namespace', 'io', 'mac', 'promiscuous', 'queues', 'queue', 'xdpMode'];
+const DETACHED = ['ticket', 'name', 'mac', 'interfaceMac', 'mtu', 'io', 'xdpMode'];
 
 const MOST_QUEUE = 0x7fff;
+/** The kernel's limit (PACKET_FANOUT_MAX). */
+const MOST_QUEUES = 256;
 
 /**
  * An existing network interface. Opening it needs CAP_NET_RAW, for AF_XDP CAP_NET_ADMIN and CAP_BPF too (before Linux 5.8
@@ -86,26 +106,20 @@ export class PacketDevice implements Device {
   readonly segmentation: number;
   readonly largestFrame: number;
 
-  readonly #native: TapBinding;
-  readonly #handle: TapHandle;
   readonly #port: NativePort;
-  #started = false;
-  #closed = false;
 
-  private constructor(native: TapBinding, options: PacketOptions, opened: OpenedPacket | OpenedXdp) {
-    const xdp = 'mode' in opened;
-    this.#native = native;
-    this.#handle = opened.handle;
-    this.#port = new NativePort(native, opened.handle, options.interface);
-    this.name = options.interface;
-    this.interfaceMac = textOfMac(opened.mac);
-    this.mac = options.mac?.toLowerCase() ?? this.interfaceMac;
-    this.mtu = opened.mtu;
-    this.io = xdp ? 'af_xdp' : 'af_packet';
-    this.xdpMode = xdp ? (opened.mode === XDP_NATIVE ? 'native' : 'generic') : null;
+  private constructor(native: TapBinding, handles: readonly TapHandle[], port: Omit<DetachedPacket, 'ticket'>) {
+    const xdp = port.io === 'af_xdp';
+    this.#port = new NativePort(native, handles, port.name);
+    this.name = port.name;
+    this.interfaceMac = port.interfaceMac;
+    this.mac = port.mac;
+    this.mtu = port.mtu;
+    this.io = port.io;
+    this.xdpMode = port.xdpMode;
     this.checksumOffload = !xdp;
     this.segmentation = xdp ? 0 : kernelCuts();
-    this.largestFrame = LINK_HEADERS + (xdp ? opened.mtu : LONGEST_PACKET);
+    this.largestFrame = LINK_HEADERS + (xdp ? port.mtu : LONGEST_PACKET);
   }
 
   /**
@@ -115,27 +129,30 @@ export class PacketDevice implements Device {
    */
   static open(options: PacketOptions): PacketDevice {
     checkKeys(options, KNOWN);
-    const { namespace, io = 'af_packet', mac, promiscuous = false, queue, xdpMode } = options;
+    const { namespace, io = 'af_packet', mac, promiscuous = false, queues, queue, xdpMode } = options;
     checkName(options.interface);
     const namespacePath = namespace === undefined ? '' : pathOfNamespace(namespace);
     if (io !== 'af_packet' && io !== 'af_xdp') throw invalidOption('io', io, 'af_packet or af_xdp');
     const macBytes = mac === undefined ? new Uint8Array(0) : bytesOfMac(mac, 'mac');
     if (typeof promiscuous !== 'boolean') throw invalidOption('promiscuous', promiscuous, 'a boolean');
+    if (queues !== undefined) checkInteger('queues', queues, 1, MOST_QUEUES);
     if (queue !== undefined) checkInteger('queue', queue, 0, MOST_QUEUE);
     const mode = modeOf(xdpMode);
     if (io === 'af_packet') {
       if (queue !== undefined) throw invalidOption('queue', queue, 'left out: it is for af_xdp');
       if (xdpMode !== undefined) throw invalidOption('xdpMode', xdpMode, 'left out: it is for af_xdp');
-    }
+    } else if (queues !== undefined) throw invalidOption('queues', queues, 'left out: it is for af_packet');
 
     const native = loadBinding();
     const { interface: name } = options;
     try {
       const opened =
         io === 'af_packet'
-          ? native.openPacket(name, namespacePath, macBytes, promiscuous)
+          ? native.openPacket(name, namespacePath, macBytes, promiscuous, queues ?? 1)
           : native.openXdp(name, namespacePath, macBytes, promiscuous, queue ?? -1, mode);
-      return new PacketDevice(native, options, opened);
+      const interfaceMac = textOfMac(opened.mac);
+      const described = { name, mac: mac?.toLowerCase() ?? interfaceMac, interfaceMac, mtu: opened.mtu, io };
+      return new PacketDevice(native, opened.handles, { ...described, xdpMode: modeName(opened) });
     } catch (error) {
       if (!isSystemError(error)) throw error;
       const where = namespace === undefined ? name : `${name} in namespace ${namespace}`;
@@ -143,32 +160,50 @@ export class PacketDevice implements Device {
     }
   }
 
-  /** Frames lost on the way in or out, by reason. Counts on after {@link close}. */
-  get drops(): PacketDrops {
-    return this.#native.drops(this.#handle) as PacketDrops;
+  /**
+   * The device of what was handed on, in the thread that calls: with the sockets as they are, and the frames that wait in
+   * them. It closes them as one that was opened here does: by {@link close}, when nobody holds it any more, and when the
+   * thread ends.
+   * @throws DirectorError ERR_INVALID_OPTION; ERR_DEVICE when it was adopted before, or in another process;
+   *   ERR_UNSUPPORTED_PLATFORM.
+   */
+  static adopt(detached: DetachedPacket): PacketDevice {
+    checkKeys(detached, DETACHED);
+    const native = loadBinding();
+    return new PacketDevice(native, [adoptHandle(native, detached.ticket, detached.name)], detached);
   }
 
-  /** @throws DirectorError ERR_DEVICE when the device is in use or closed. */
+  /**
+   * Frames lost on the way in or out, by reason, on all queues, also where they were handed on to. Counts on after
+   * {@link close}.
+   */
+  get drops(): PacketDrops {
+    return this.#port.drops as PacketDrops;
+  }
+
+  /** @throws DirectorError ERR_DEVICE when the device is in use or closed, or has several queues. */
   open(wake: () => void, fail: (error: Error) => void): void {
-    if (this.#closed) throw deviceError(this.name, 'is closed');
-    if (this.#started) throw deviceError(this.name, 'is in use');
-    this.#started = true;
     this.#port.start(wake, fail);
   }
 
+  transfer(count: number): DeviceTransfer[] {
+    const { name, mac, interfaceMac, mtu, io, xdpMode } = this;
+    return this.#port.handOn(count).map((ticket) => {
+      const data: DetachedPacket = { ticket, name, mac, interfaceMac, mtu, io, xdpMode };
+      return { module: import.meta.url, export: 'PacketDevice', data, keepsAlive: true };
+    });
+  }
+
   receive(batch: FrameBatch): number {
-    if (this.#closed) return 0;
     return this.#port.receive(batch);
   }
 
   transmit(batch: FrameBatch): number {
-    if (this.#closed) return 0;
     return this.#port.transmit(batch);
   }
 
   close(): void {
-    this.#closed = true;
-    this.#native.close(this.#handle);
+    this.#port.close();
   }
 }
 
@@ -183,6 +218,12 @@ function modeOf(xdpMode: PacketOptions['xdpMode']): number {
   if (xdpMode === 'native') return XDP_NATIVE;
   if (xdpMode === 'generic') return XDP_GENERIC;
   throw invalidOption('xdpMode', xdpMode, 'native or generic');
+}
+
+/** Where AF_XDP takes the frames; null for AF_PACKET. */
+function modeName(opened: OpenedPacket | OpenedXdp): 'native' | 'generic' | null {
+  if (!('mode' in opened)) return null;
+  return opened.mode === XDP_NATIVE ? 'native' : 'generic';
 }
 
 /** What the kernel cuts of what is sent: all of TCP's, and UDP's since it has words for them (Linux 6.2). */
@@ -202,6 +243,8 @@ function hint(error: TapSystemError): string {
       return ' (this needs CAP_NET_RAW)';
     case 'socket AF_XDP EAFNOSUPPORT':
       return ' (the kernel has no AF_XDP)';
+    case 'setsockopt PACKET_FANOUT EINVAL':
+      return ' (several queues need the interface up, before Linux 6.13)';
     case 'setsockopt XDP_UMEM_REG ENOBUFS':
       return ' (ulimit -l is too low for memory that is shared with the kernel)';
     case 'ioctl ETHTOOL_GCHANNELS EMLINK':

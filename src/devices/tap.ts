@@ -17,7 +17,7 @@ import {
 } from '../native/binding.ts';
 import { CUTS_ECN, CUTS_TCP4, CUTS_TCP6, CUTS_UDP4, CUTS_UDP6 } from '../packet/offload.ts';
 import type { Device, DeviceTransfer, FrameBatch } from './device.ts';
-import { LINK_HEADERS, LONGEST_PACKET, NAME_BYTES, NativePort, openingHint } from './native-port.ts';
+import { adoptHandle, LINK_HEADERS, LONGEST_PACKET, NAME_BYTES, NativePort, openingHint } from './native-port.ts';
 import {
   bytesOfMac,
   checkInteger,
@@ -135,18 +135,12 @@ export class TapDevice implements Device {
   /** Why it is not io_uring, when `auto` was asked for: the system call that the kernel refused. */
   readonly ioRefusal: Error | undefined;
 
-  readonly #native: TapBinding;
-  /** One for each queue. */
-  readonly #handles: readonly TapHandle[];
   readonly #port: NativePort;
   readonly #offload: number;
   readonly #wanted: TapIo | 'auto';
-  #state: 'idle' | 'in use' | 'handed on' | 'closed' = 'idle';
 
   private constructor(native: TapBinding, handles: readonly TapHandle[], tap: Omit<DetachedTap, 'ticket'>) {
-    this.#native = native;
-    this.#handles = handles;
-    this.#port = new NativePort(native, handles[0]!, tap.name);
+    this.#port = new NativePort(native, handles, tap.name);
     this.#offload = tap.offload;
     this.#wanted = tap.io;
     this.ioRefusal = tap.io === 'burst' ? undefined : ringRefusal(native, handles, tap);
@@ -216,56 +210,38 @@ export class TapDevice implements Device {
    */
   static adopt(detached: DetachedTap): TapDevice {
     checkKeys(detached, DETACHED);
-    checkInteger('ticket', detached.ticket, 1, 2 ** 31 - 1);
     const native = loadBinding();
-    const handle = native.adopt(detached.ticket);
-    if (handle === null) throw deviceError(detached.name, 'was adopted before, or is not of this process');
-    return new TapDevice(native, [handle], detached);
+    return new TapDevice(native, [adoptHandle(native, detached.ticket, detached.name)], detached);
   }
 
   /** Frames lost on the way in or out, by reason, on all queues, also where they were handed on to. Counts on after {@link close}. */
   get drops(): TapDrops {
-    const [first, ...others] = this.#handles.map((handle) => this.#native.drops(handle));
-    return others.reduce(sumOfDrops, first!);
+    return this.#port.drops;
   }
 
   /** @throws DirectorError ERR_DEVICE when the device is in use or closed, or has several queues. */
   open(wake: () => void, fail: (error: Error) => void): void {
-    if (this.#state !== 'idle') throw deviceError(this.name, `is ${this.#state}`);
-    if (this.#handles.length > 1) {
-      throw deviceError(this.name, `has ${this.#handles.length} queues, which are for as many threads`);
-    }
-    this.#state = 'in use';
     this.#port.start(wake, fail);
   }
 
   transfer(count: number): DeviceTransfer[] {
-    if (this.#state !== 'idle') throw deviceError(this.name, `is ${this.#state}`);
-    if (count !== this.#handles.length) {
-      throw invalidOption('queues', this.#handles.length, `the number of threads, ${count}`);
-    }
-    this.#state = 'handed on';
     const { name, mac, kernelMac, mtu } = this;
-    return this.#handles.map((handle) => {
-      const ticket = this.#native.detach(handle);
+    return this.#port.handOn(count).map((ticket) => {
       const data: DetachedTap = { ticket, name, mac, kernelMac, mtu, offload: this.#offload, io: this.#wanted };
       return { module: import.meta.url, export: 'TapDevice', data, keepsAlive: true };
     });
   }
 
   receive(batch: FrameBatch): number {
-    if (this.#state === 'closed') return 0;
     return this.#port.receive(batch);
   }
 
   transmit(batch: FrameBatch): number {
-    if (this.#state === 'closed') return 0;
     return this.#port.transmit(batch);
   }
 
   close(): void {
-    this.#state = 'closed';
-    for (const handle of this.#handles) this.#native.close(handle);
+    this.#port.close();
   }
 }
 
@@ -284,16 +260,6 @@ function ringRefusal(
     for (const handle of handles) native.close(handle);
     throw deviceError(name, `cannot be written to by io_uring: ${error.message}`, error);
   }
-}
-
-function sumOfDrops(a: TapDrops, b: TapDrops): TapDrops {
-  return {
-    oversize: a.oversize + b.oversize,
-    noBuffer: a.noBuffer + b.noBuffer,
-    linkDown: a.linkDown + b.linkDown,
-    invalid: a.invalid + b.invalid,
-    offload: a.offload + b.offload,
-  };
 }
 
 /** The words of packet/offload.ts for what the kernel granted. */

@@ -4,7 +4,7 @@
  * given. State hangs on the handles, and any number of worker threads may load the addon; what they share is handover.c.
  */
 #include <errno.h>
-#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,8 +25,9 @@ static int32_t transmit_to_tap(struct device *device, const struct burst *burst,
   return tap_transmit(device->fd, burst, device->drops, end);
 }
 
-static void release_tap(struct device *device) {
-  close(device->fd);
+static void release_tap(void *port, int fd) {
+  (void)port;
+  close(fd);
 }
 
 static const struct device_kind TAP = {
@@ -40,15 +41,24 @@ static void remember_by_ring(struct device *device, const struct burst *burst) {
   uring_remember(device->port, burst->memory, burst->size);
 }
 
-static void release_tap_and_ring(struct device *device) {
+/* Only the thread that made it may submit to a ring. */
+static void leave_ring(struct device *device) {
   uring_close(device->port);
-  close(device->fd);
+  free(device->port);
+  device->port = NULL;
+  device->kind = &TAP;
+}
+
+static void release_tap_and_ring(void *port, int fd) {
+  uring_close(port);
+  close(fd);
 }
 
 static const struct device_kind TAP_WITH_RING = {
     .receive = receive_from_tap,
     .transmit = transmit_by_ring,
     .remember = remember_by_ring,
+    .leave_behind = leave_ring,
     .release = release_tap_and_ring,
 };
 
@@ -196,40 +206,43 @@ static napi_value drops(napi_env env, napi_callback_info callback) {
   struct device *device = get_device(env, argument);
   if (device == NULL) return NULL;
   const struct drops *counted = device->drops;
+  const bool misses = device->kind->count_missed != NULL;
+  /* Of a device that was handed on the thread that has it asks the kernel. */
+  if (misses && device->fd >= 0) device->kind->count_missed(device);
   if (napi_create_object(env, &result) != napi_ok || !set_counter(env, result, "oversize", &counted->oversize) ||
       !set_counter(env, result, "noBuffer", &counted->no_buffer) ||
       !set_counter(env, result, "linkDown", &counted->link_down) ||
       !set_counter(env, result, "invalid", &counted->invalid) ||
       !set_counter(env, result, "offload", &counted->offload) ||
-      (device->kind->count_missed != NULL &&
-       !set_number(env, result, "missed", (double)device->kind->count_missed(device))))
+      (misses && !set_counter(env, result, "missed", &counted->missed)))
     return NULL;
   return result;
 }
 
-/* detach(handle) -> a ticket; the TAP's handle is closed, its descriptor left for the thread that shows the ticket */
+/* detach(handle) -> a ticket; the handle is closed, what it had open is left for the thread that shows the ticket */
 static napi_value detach(napi_env env, napi_callback_info callback) {
   napi_value argument;
   napi_value result;
   if (!get_arguments(env, callback, 1, &argument)) return NULL;
   struct device *device = get_open_device(env, argument);
-  if (device == NULL || !is_tap(env, device)) return NULL;
-  /* Another descriptor of the same open file: this one is closed with all that hangs on it. */
-  struct handover left = {.fd = fcntl(device->fd, F_DUPFD_CLOEXEC, 0), .offload = device->offload, .drops = device->drops};
+  if (device == NULL) return NULL;
+  if (device->kind->leave_behind != NULL) device->kind->leave_behind(device);
+  struct handover left = {.kind = device->kind,
+                          .port = device->port,
+                          .fd = device->fd,
+                          .offload = device->offload,
+                          .drops = device->drops};
   memcpy(left.name, device->name, sizeof left.name);
-  if (left.fd < 0) {
-    throw_system_error(env, &(struct system_error){errno, "fcntl F_DUPFD_CLOEXEC"}, device->name);
-    return NULL;
-  }
   drops_hold(left.drops);
+  abandon_device(device);
   uint32_t ticket = handover_leave(&left);
   if (ticket == 0) {
-    close(left.fd);
+    left.kind->release(left.port, left.fd);
+    free(left.port);
     drops_release(left.drops);
     throw_system_error(env, &(struct system_error){ENOMEM, "malloc"}, device->name);
     return NULL;
   }
-  close_device(device);
   return napi_create_uint32(env, ticket, &result) == napi_ok ? result : NULL;
 }
 
@@ -242,7 +255,7 @@ static napi_value adopt(napi_env env, napi_callback_info callback) {
   if (!get_arguments(env, callback, 1, &argument) || !get_integer(env, argument, "ticket", 1, INT32_MAX, &ticket))
     return NULL;
   if (!handover_take((uint32_t)ticket, &taken)) return napi_get_null(env, &result) == napi_ok ? result : NULL;
-  result = make_device(env, &TAP, NULL, taken.fd, taken.name, taken.offload);
+  result = make_device(env, taken.kind, taken.port, taken.fd, taken.name, taken.offload);
   struct device *device = result != NULL ? get_device(env, result) : NULL;
   if (device == NULL) {
     drops_release(taken.drops);

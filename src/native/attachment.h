@@ -26,6 +26,7 @@ struct attachment {
   int index;
   int mtu;
   uint8_t mac[MAC_LENGTH];
+  uint32_t full_receives; /* those that took as many frames as they might */
 };
 
 /* Finds the interface in the calling thread's network namespace. False with nothing left open. */
@@ -48,6 +49,15 @@ bool was_down(const struct attachment *attachment);
  * another namespace), after which `events` stays readable; 0 otherwise.
  */
 int look_for_end(const struct attachment *attachment);
+
+/*
+ * After a receive that took as many frames as it might: whether to ask the kernel what it lost, since who wants to know may
+ * be in another thread. A ring that was full takes dozens of such receives to empty, so every 16th sees all of it; asking
+ * takes 300 ns, in bursts of 64 that is 0.3 ns a frame.
+ */
+static inline bool is_time_to_ask(struct attachment *attachment) {
+  return ++attachment->full_receives % 16 == 0;
+}
 
 /* Closes everything. */
 void detach(struct attachment *attachment);

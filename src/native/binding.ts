@@ -63,15 +63,15 @@ export const XDP_ANY = 0;
 export const XDP_NATIVE = 1;
 export const XDP_GENERIC = 2;
 
-/** What `openPacket` gives: the handle, and what the kernel says of the interface. */
+/** What `openPacket` gives: a handle for each queue, and what the kernel says of the interface. */
 export interface OpenedPacket {
-  readonly handle: TapHandle;
+  readonly handles: readonly TapHandle[];
   /** The six bytes of the interface's address. */
   readonly mac: readonly number[];
   readonly mtu: number;
 }
 
-/** What `openXdp` gives. */
+/** What `openXdp` gives, with one handle. */
 export interface OpenedXdp extends OpenedPacket {
   /** `XDP_NATIVE` or `XDP_GENERIC`. */
   readonly mode: number;
@@ -116,11 +116,11 @@ export interface TapBinding {
    */
   useRing(handle: TapHandle): void;
   /**
-   * Attaches a packet socket to an existing interface. `mac`: an address to receive frames for beside the interface's, or
-   * empty. The handle is one with `offload`.
+   * Attaches packet sockets to an existing interface, `queues` of them, 1 .. 256, each of which receives a part of the
+   * flows. `mac`: an address to receive frames for beside the interface's, or empty. The handles are ones with `offload`.
    * @throws {@link TapSystemError}
    */
-  openPacket(name: string, namespacePath: string, mac: Uint8Array, promiscuous: boolean): OpenedPacket;
+  openPacket(name: string, namespacePath: string, mac: Uint8Array, promiscuous: boolean, queues: number): OpenedPacket;
   /**
    * Attaches an AF_XDP socket to one queue of an existing interface; -1: its only one.
    * @throws {@link TapSystemError}
@@ -162,9 +162,9 @@ export interface TapBinding {
     segments: Int32Array,
     count: number,
   ): number;
-  /** The losses so far, also of a closed TAP. */
+  /** The losses so far, also of a device that was closed or is in another thread. */
   drops(handle: TapHandle): TapDrops;
-  /** Closes the handle and leaves its descriptor for whichever thread of the process adopts it. Returns a ticket for it. */
+  /** Closes the handle and leaves what it had open for whichever thread of the process adopts it. Returns a ticket for it. */
   detach(handle: TapHandle): number;
   /** A new handle, in this thread, of what was detached; null for a ticket that was used, or was none. */
   adopt(ticket: number): TapHandle | null;

@@ -19,6 +19,7 @@ struct drops {
   uint64_t link_down; /* not sent: the interface is down (EIO) */
   uint64_t invalid;   /* not sent: shorter than an Ethernet header, or refused by the kernel for any other reason */
   uint64_t offload;   /* received or not sent: checksum or segmentation information that does not fit the frame */
+  uint64_t missed;    /* not received: not taken in time, or the kernel had no memory; not of TAPs, which nobody tells */
 };
 
 /* Counters at 0 with one holder; NULL when there is no memory. */

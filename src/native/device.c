@@ -31,8 +31,7 @@ static void on_closed(uv_handle_t *handle) {
   if (device->collected) free_device(device);
 }
 
-void close_device(struct device *device) {
-  if (device->fd < 0) return;
+static void stop_polling(struct device *device) {
   if (device->state == NOT_STARTED) {
     device->state = CLOSED;
   } else {
@@ -41,10 +40,20 @@ void close_device(struct device *device) {
     /* Takes the descriptor out of epoll at once, so that it may be closed before the watcher is. */
     uv_close((uv_handle_t *)&device->watcher, on_closed);
   }
-  device->kind->release(device);
+}
+
+static void let_go(struct device *device) {
   device->fd = -1;
   if (device->memory != NULL) napi_delete_reference(device->env, device->memory);
   device->memory = NULL;
+}
+
+void close_device(struct device *device) {
+  if (device->fd < 0) return;
+  if (device->kind->count_missed != NULL) device->kind->count_missed(device);
+  stop_polling(device);
+  device->kind->release(device->port, device->fd);
+  let_go(device);
 }
 
 void remember_memory(struct device *device, napi_value memory, const struct burst *burst) {
@@ -54,6 +63,12 @@ void remember_memory(struct device *device, napi_value memory, const struct burs
       napi_create_reference(device->env, buffer, 1, &device->memory) != napi_ok)
     return;
   device->kind->remember(device, burst);
+}
+
+void abandon_device(struct device *device) {
+  stop_polling(device);
+  let_go(device);
+  device->port = NULL;
 }
 
 /* The handle was collected, or the environment ends. */
@@ -136,13 +151,12 @@ struct device *get_open_device(napi_env env, napi_value value) {
 }
 
 napi_value make_device(napi_env env, const struct device_kind *kind, void *port, int fd, const char *name, bool offload) {
-  struct device unborn = {.kind = kind, .port = port, .fd = fd};
   struct device *device = calloc(1, sizeof *device);
   if (device != NULL) device->drops = drops_make();
   napi_value handle;
   if (device == NULL || device->drops == NULL) {
     free(device);
-    kind->release(&unborn);
+    kind->release(port, fd);
     free(port);
     napi_throw_error(env, "ENOMEM", "no memory for a device");
     return NULL;
@@ -158,7 +172,7 @@ napi_value make_device(napi_env env, const struct device_kind *kind, void *port,
     devices = device;
     return handle;
   }
-  kind->release(device);
+  kind->release(port, fd);
   free_device(device);
   return NULL;
 }

@@ -22,10 +22,12 @@ struct device_kind {
   int32_t (*transmit)(struct device *device, const struct burst *burst, int *end);
   /* The frames of later bursts will lie in this one's memory, which stays; NULL where that is of no use. */
   void (*remember)(struct device *device, const struct burst *burst);
-  /* Frames that the kernel lost because they were not taken in time, also when closed; NULL where nobody counts them. */
-  uint64_t (*count_missed)(struct device *device);
-  /* Closes the descriptor and whatever else the kind holds; called once. */
-  void (*release)(struct device *device);
+  /* Asks the kernel for drops->missed; NULL where it counts none. */
+  void (*count_missed)(struct device *device);
+  /* Gives up what cannot go to another thread, and becomes of a kind that has none; NULL where everything can. */
+  void (*leave_behind)(struct device *device);
+  /* Closes the descriptor and whatever else the kind has opened; called once. */
+  void (*release)(void *port, int fd);
 };
 
 enum poll_state {
@@ -42,7 +44,7 @@ struct device {
   const struct device_kind *kind;
   void *port; /* the kind's own, from malloc; freed with the device */
   napi_env env;
-  int fd; /* what is polled; -1 once closed */
+  int fd; /* what is polled; -1 once closed, or another's */
   char name[IFNAMSIZ];
   bool offload; /* frames have a virtio-net header */
   struct drops *drops;
@@ -79,5 +81,8 @@ void remember_memory(struct device *device, napi_value memory, const struct burs
 
 /* Closes the device in whatever state it is; again does nothing. */
 void close_device(struct device *device);
+
+/* As if it were closed, but its descriptor and port stay open, and are the caller's. */
+void abandon_device(struct device *device);
 
 #endif

@@ -16,12 +16,13 @@ static int32_t transmit_packets(struct device *device, const struct burst *burst
   return packet_transmit(device->port, burst, device->drops, end);
 }
 
-static uint64_t count_missed_packets(struct device *device) {
-  return packet_missed(device->port);
+static void count_missed_packets(struct device *device) {
+  packet_count_missed(device->port, device->drops);
 }
 
-static void release_packet(struct device *device) {
-  packet_close(device->port);
+static void release_packet(void *port, int fd) {
+  (void)fd; /* the port's own */
+  packet_close(port);
 }
 
 static const struct device_kind PACKET = {
@@ -39,12 +40,13 @@ static int32_t transmit_xdp(struct device *device, const struct burst *burst, in
   return xdp_transmit(device->port, burst, device->drops, end);
 }
 
-static uint64_t count_missed_xdp(struct device *device) {
-  return xdp_missed(device->port);
+static void count_missed_xdp(struct device *device) {
+  xdp_count_missed(device->port, device->drops);
 }
 
-static void release_xdp(struct device *device) {
-  xdp_close(device->port);
+static void release_xdp(void *port, int fd) {
+  (void)fd; /* the port's own */
+  xdp_close(port);
 }
 
 static const struct device_kind XDP = {
@@ -66,11 +68,11 @@ static bool get_options(napi_env env, const napi_value *arguments, char *path, s
   return true;
 }
 
-/* { handle, mac, mtu }; NULL with an exception pending. */
-static napi_value describe(napi_env env, napi_value handle, const struct attachment *attachment) {
+/* { handles, mac, mtu }; NULL with an exception pending. */
+static napi_value describe(napi_env env, napi_value handles, const struct attachment *attachment) {
   napi_value result;
-  bool ok = handle != NULL && napi_create_object(env, &result) == napi_ok &&
-            napi_set_named_property(env, result, "handle", handle) == napi_ok &&
+  bool ok = napi_create_object(env, &result) == napi_ok &&
+            napi_set_named_property(env, result, "handles", handles) == napi_ok &&
             set_bytes(env, result, "mac", attachment->mac, MAC_LENGTH) &&
             set_number(env, result, "mtu", attachment->mtu);
   return ok ? result : NULL;
@@ -78,29 +80,52 @@ static napi_value describe(napi_env env, napi_value handle, const struct attachm
 
 struct packet_opening {
   const struct attachment_options *options;
-  struct packet_port *port;
+  struct packet_port *ports[PACKET_MOST_QUEUES];
+  int count;
 };
 
 static bool open_packet_step(void *argument, struct system_error *error) {
   const struct packet_opening *opening = argument;
-  return packet_open(opening->options, opening->port, error);
+  return packet_open(opening->options, opening->ports, opening->count, error);
 }
 
-/* openPacket(interface, namespacePath, mac, promiscuous) -> { handle, mac, mtu } */
+static bool make_ports(struct packet_opening *opening) {
+  for (int i = 0; i < opening->count; i++) {
+    opening->ports[i] = malloc(sizeof **opening->ports);
+    if (opening->ports[i] == NULL) return false;
+  }
+  return true;
+}
+
+/* Handles of open ports, which are theirs from now on, also on failure: then NULL, an exception pending. */
+static napi_value make_packet_devices(napi_env env, const struct packet_opening *opening) {
+  napi_value handles;
+  bool ok = napi_create_array(env, &handles) == napi_ok;
+  for (int i = 0; i < opening->count; i++) {
+    struct packet_port *port = opening->ports[i];
+    napi_value handle = make_device(env, &PACKET, port, port->attachment.events, opening->options->interface, true);
+    ok = ok && handle != NULL && napi_set_element(env, handles, (uint32_t)i, handle) == napi_ok;
+  }
+  return ok ? handles : NULL;
+}
+
+/* openPacket(interface, namespacePath, mac, promiscuous, queues) -> { handles, mac, mtu } */
 static napi_value open_packet(napi_env env, napi_callback_info callback) {
-  napi_value arguments[4];
+  napi_value arguments[5];
   struct attachment_options options = {0};
   struct system_error error = {ENOMEM, "malloc"};
   char path[PATH_SIZE];
-  if (!get_arguments(env, callback, 4, arguments) || !get_options(env, arguments, path, &options)) return NULL;
-  struct packet_port *port = malloc(sizeof *port);
-  struct packet_opening opening = {&options, port};
-  if (port != NULL && in_namespace(path, open_packet_step, &opening, &error)) {
-    const struct attachment attachment = port->attachment;
-    napi_value handle = make_device(env, &PACKET, port, attachment.events, options.interface, true);
-    return describe(env, handle, &attachment);
+  int32_t queues;
+  if (!get_arguments(env, callback, 5, arguments) || !get_options(env, arguments, path, &options) ||
+      !get_integer(env, arguments[4], "queues", 1, PACKET_MOST_QUEUES, &queues))
+    return NULL;
+  struct packet_opening opening = {.options = &options, .count = queues};
+  if (make_ports(&opening) && in_namespace(path, open_packet_step, &opening, &error)) {
+    const struct attachment attachment = opening.ports[0]->attachment;
+    napi_value handles = make_packet_devices(env, &opening);
+    return handles != NULL ? describe(env, handles, &attachment) : NULL;
   }
-  free(port);
+  for (int i = 0; i < queues; i++) free(opening.ports[i]);
   throw_system_error(env, &error, options.interface);
   return NULL;
 }
@@ -115,7 +140,7 @@ static bool open_xdp_step(void *argument, struct system_error *error) {
   return xdp_open(opening->request, opening->port, error);
 }
 
-/* openXdp(interface, namespacePath, mac, promiscuous, queue, mode) -> { handle, mac, mtu, mode } */
+/* openXdp(interface, namespacePath, mac, promiscuous, queue, mode) -> { handles, mac, mtu, mode } */
 static napi_value open_xdp(napi_env env, napi_callback_info callback) {
   napi_value arguments[6];
   struct xdp_request request = {0};
@@ -134,8 +159,11 @@ static napi_value open_xdp(napi_env env, napi_callback_info callback) {
   if (port != NULL && in_namespace(path, open_xdp_step, &opening, &error)) {
     const struct xdp_port opened = *port;
     napi_value handle = make_device(env, &XDP, port, opened.attachment.events, request.attachment.interface, false);
-    napi_value result = describe(env, handle, &opened.attachment);
-    bool ok = result != NULL && set_number(env, result, "mode", opened.program.mode);
+    napi_value handles;
+    bool ok = handle != NULL && napi_create_array(env, &handles) == napi_ok &&
+              napi_set_element(env, handles, 0, handle) == napi_ok;
+    napi_value result = ok ? describe(env, handles, &opened.attachment) : NULL;
+    ok = result != NULL && set_number(env, result, "mode", opened.program.mode);
     return ok ? result : NULL;
   }
   free(port);

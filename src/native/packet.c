@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <string.h>
@@ -28,6 +29,9 @@
 #define BUFFER_SIZE (16 << 20)
 /* Frames handed to the kernel in one call. */
 #define MOST_MESSAGES 128
+
+/* PACKET_FANOUT_FLAG_IGNORE_OUTGOING of Linux 6.2: headers may be older, and so may kernels, which pass over it. */
+#define FANOUT_IGNORE_OUTGOING 0x4000
 
 static bool set_option(const struct packet_port *port, int option, int value, const char *name,
                        struct system_error *error) {
@@ -74,15 +78,73 @@ static bool set_up(struct packet_port *port, struct system_error *error) {
          set_option(port, PACKET_VNET_HDR, 1, "setsockopt PACKET_VNET_HDR", error) &&
          set_option(port, PACKET_IGNORE_OUTGOING, 1, "setsockopt PACKET_IGNORE_OUTGOING", error) &&
          set_option(port, PACKET_COPY_THRESH, 1, "setsockopt PACKET_COPY_THRESH", error) && make_ring(port, error) &&
-         watch(&port->attachment, port->attachment.packet, error) && bind_packet_socket(&port->attachment, ETH_P_ALL, error);
+         watch(&port->attachment, port->attachment.packet, error);
 }
 
-bool packet_open(const struct attachment_options *options, struct packet_port *port, struct system_error *error) {
-  memset(port, 0, sizeof *port);
-  if (!attach(options, &port->attachment, error)) return false;
-  if (set_up(port, error)) return true;
-  packet_close(port);
-  return false;
+static bool begin(const struct packet_port *port, struct system_error *error) {
+  return bind_packet_socket(&port->attachment, ETH_P_ALL, error);
+}
+
+/* Of what comes from now on, only what the program (classic BPF) accepts is received. */
+static bool set_filter(const struct packet_port *port, struct sock_filter *program, size_t length,
+                       struct system_error *error) {
+  const struct sock_fprog filter = {.len = (unsigned short)length, .filter = program};
+  if (setsockopt(port->attachment.packet, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0) return true;
+  return failed(error, "setsockopt SO_ATTACH_FILTER", errno);
+}
+
+/* For a port that is not in its group yet, and would be given what others are given too. */
+static bool receive_nothing(const struct packet_port *port, struct system_error *error) {
+  struct sock_filter program[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+  return set_filter(port, program, sizeof program / sizeof *program, error);
+}
+
+/* Before Linux 6.2 a group is given what is sent, whatever PACKET_IGNORE_OUTGOING says to each of its sockets. */
+static bool receive_incoming(const struct packet_port *port, struct system_error *error) {
+  struct sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+  };
+  return set_filter(port, program, sizeof program / sizeof *program, error);
+}
+
+/* Joins a group, or makes one, by the kernel's word for it: its number, and above that how it divides, with flags. */
+static bool join_group(const struct packet_port *port, uint32_t *group, struct system_error *error) {
+  if (!set_option(port, PACKET_FANOUT, (int)*group, "setsockopt PACKET_FANOUT", error)) return false;
+  socklen_t size = sizeof *group;
+  if (getsockopt(port->attachment.packet, SOL_PACKET, PACKET_FANOUT, group, &size) == 0) return true;
+  return failed(error, "getsockopt PACKET_FANOUT", errno);
+}
+
+/* Ports that share what is received. They get nothing before all are there. */
+static bool begin_together(struct packet_port *const *ports, int count, struct system_error *error) {
+  /* A new one, under a number that nobody in the namespace uses. */
+  uint32_t group = (PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_UNIQUEID | FANOUT_IGNORE_OUTGOING) << 16;
+  for (int i = 0; i < count; i++)
+    if (!receive_nothing(ports[i], error) || !begin(ports[i], error) || !join_group(ports[i], &group, error))
+      return false;
+  for (int i = 0; i < count; i++)
+    if (!receive_incoming(ports[i], error)) return false;
+  return true;
+}
+
+bool packet_open(const struct attachment_options *options, struct packet_port *const *ports, int count,
+                 struct system_error *error) {
+  int opened = 0;
+  bool ok = true;
+  while (ok && opened < count) {
+    struct packet_port *port = ports[opened];
+    memset(port, 0, sizeof *port);
+    ok = attach(options, &port->attachment, error);
+    if (!ok) break;
+    opened++;
+    ok = set_up(port, error);
+  }
+  if (ok) ok = count == 1 ? begin(ports[0], error) : begin_together(ports, count, error);
+  while (!ok && opened > 0) packet_close(ports[--opened]);
+  return ok;
 }
 
 static struct tpacket2_hdr *next_slot(const struct packet_port *port) {
@@ -150,19 +212,19 @@ static bool take_frame(struct packet_port *port, const struct tpacket2_hdr *slot
     /* Also what does not fit, which would stand in the way of the next. */
     ssize_t taken = take_long_frame(port, header, tag, (size_t)room);
     if (taken < VNET_HEADER + ETH_HLEN) {
-      port->missed++;
+      add(&drops->missed, 1);
       return false;
     }
     length = (size_t)taken - VNET_HEADER;
   }
   if (length + tag > (size_t)room) {
-    drops->oversize++;
+    add(&drops->oversize, 1);
     return false;
   }
   if (!(status & TP_STATUS_COPY)) {
     if (slot->tp_snaplen < length) {
       /* Cut to the slot, and the kernel had no memory to queue it. */
-      port->missed++;
+      add(&drops->missed, 1);
       return false;
     }
     copy_frame(header, (const uint8_t *)slot + slot->tp_mac - VNET_HEADER, tag, length);
@@ -193,6 +255,7 @@ int32_t packet_receive(struct packet_port *port, const struct burst *burst, int3
     port->next = port->next + 1 == port->slot_count ? 0 : port->next + 1;
   }
   if (seen == 0 && burst->count > 0) *end = look_for_end(&port->attachment);
+  if (seen == burst->count && is_time_to_ask(&port->attachment)) packet_count_missed(port, drops);
   return filled;
 }
 
@@ -207,7 +270,7 @@ static int32_t send_messages(const struct packet_port *port, struct mmsghdr *mes
       i += taken;
     } else if ((errno == ENETDOWN && !was_down(&port->attachment)) || errno == ENXIO) {
       /* Down, or gone, which is found out elsewhere: this frame and all that follow are lost. */
-      drops->link_down += (uint64_t)(count - i);
+      add(&drops->link_down, (uint64_t)(count - i));
       break;
     } else if (errno != EINTR && errno != ENETDOWN) {
       count_failure(errno, drops, &(int){BURST_OK});
@@ -241,18 +304,15 @@ int32_t packet_transmit(struct packet_port *port, const struct burst *burst, str
   return sent + send_messages(port, messages, ready, drops);
 }
 
-uint64_t packet_missed(struct packet_port *port) {
+void packet_count_missed(const struct packet_port *port, struct drops *drops) {
   struct tpacket_stats statistics;
   socklen_t size = sizeof statistics;
   /* The kernel counts from 0 again each time. */
-  if (port->attachment.packet >= 0 &&
-      getsockopt(port->attachment.packet, SOL_PACKET, PACKET_STATISTICS, &statistics, &size) == 0)
-    port->missed += statistics.tp_drops;
-  return port->missed;
+  if (getsockopt(port->attachment.packet, SOL_PACKET, PACKET_STATISTICS, &statistics, &size) == 0)
+    add(&drops->missed, statistics.tp_drops);
 }
 
 void packet_close(struct packet_port *port) {
-  packet_missed(port);
   if (port->ring != NULL) munmap(port->ring, RING_SIZE);
   detach(&port->attachment);
 }

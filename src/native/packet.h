@@ -15,11 +15,17 @@ struct packet_port {
   uint32_t slots_per_block;
   uint32_t slot_count;
   uint32_t next; /* the slot that the kernel fills next */
-  uint64_t missed; /* frames that the kernel found no room for, or no memory */
 };
 
-/* Attaches to the interface and begins to receive. False with nothing left open, and *error filled in. */
-bool packet_open(const struct attachment_options *options, struct packet_port *port, struct system_error *error);
+/* How many ports may share an interface's frames (PACKET_FANOUT_MAX). */
+#define PACKET_MOST_QUEUES 256
+
+/*
+ * Attaches `count` ports to the interface, which begin to receive: each frame by one of them, those of a flow by the same.
+ * False with nothing left open, and *error filled in.
+ */
+bool packet_open(const struct attachment_options *options, struct packet_port *const *ports, int count,
+                 struct system_error *error);
 
 /* Takes up to burst->count frames. Returns how many; *end says why it stopped. */
 int32_t packet_receive(struct packet_port *port, const struct burst *burst, int32_t room, struct drops *drops,
@@ -28,8 +34,8 @@ int32_t packet_receive(struct packet_port *port, const struct burst *burst, int3
 /* Sends burst->count frames. Returns how many the kernel took; *end says why it stopped. */
 int32_t packet_transmit(struct packet_port *port, const struct burst *burst, struct drops *drops, int *end);
 
-/* How many frames were lost because they were not taken in time; also when closed. */
-uint64_t packet_missed(struct packet_port *port);
+/* Asks how many frames were lost because they were not taken in time. */
+void packet_count_missed(const struct packet_port *port, struct drops *drops);
 
 void packet_close(struct packet_port *port);
 

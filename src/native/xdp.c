@@ -163,6 +163,7 @@ int32_t xdp_receive(struct xdp_port *port, const struct burst *burst, int32_t ro
     __atomic_store_n(received->consumer, received->at, __ATOMIC_RELEASE);
     publish(fill);
   } else if (burst->count > 0) *end = look_for_end(&port->attachment);
+  if (count == (uint32_t)burst->count && is_time_to_ask(&port->attachment)) xdp_count_missed(port, drops);
   /* Only a driver that fills our memory by itself ever waits for chunks. */
   if (__atomic_load_n(fill->flags, __ATOMIC_RELAXED) & XDP_RING_NEED_WAKEUP)
     recvfrom(port->socket, NULL, 0, MSG_DONTWAIT, NULL, NULL);
@@ -210,7 +211,7 @@ static int flush(struct xdp_port *port, struct drops *drops, int32_t *put) {
   while (sent->at != start) {
     const struct xdp_desc *entry = (const struct xdp_desc *)sent->entries + (--sent->at & sent->mask);
     port->free[port->free_count++] = (uint32_t)entry->addr;
-    drops->link_down++;
+    add(&drops->link_down, 1);
     --*put;
   }
   publish(sent);
@@ -241,14 +242,14 @@ int32_t xdp_transmit(struct xdp_port *port, const struct burst *burst, struct dr
       return i;
     }
     if (frame.length > LONGEST_FRAME) {
-      drops->invalid++;
+      add(&drops->invalid, 1);
       continue;
     }
     if (!has_room(port)) {
       const int reason = flush(port, drops, &put);
       if (!has_room(port)) {
-        if (reason == ENETDOWN || reason == ENXIO) drops->link_down++;
-        else drops->no_buffer++;
+        if (reason == ENETDOWN || reason == ENXIO) add(&drops->link_down, 1);
+        else add(&drops->no_buffer, 1);
         continue;
       }
     }
@@ -259,12 +260,12 @@ int32_t xdp_transmit(struct xdp_port *port, const struct burst *burst, struct dr
   return put;
 }
 
-uint64_t xdp_missed(struct xdp_port *port) {
+void xdp_count_missed(const struct xdp_port *port, struct drops *drops) {
   struct xdp_statistics statistics;
   socklen_t size = sizeof statistics;
-  if (port->socket >= 0 && getsockopt(port->socket, SOL_XDP, XDP_STATISTICS, &statistics, &size) == 0)
-    port->missed = statistics.rx_dropped + statistics.rx_ring_full;
-  return port->missed;
+  if (getsockopt(port->socket, SOL_XDP, XDP_STATISTICS, &statistics, &size) < 0) return;
+  const uint64_t missed = statistics.rx_dropped + statistics.rx_ring_full;
+  __atomic_store_n(&drops->missed, missed, __ATOMIC_RELAXED);
 }
 
 static void unmap_ring(const struct xdp_ring *ring) {
@@ -272,7 +273,6 @@ static void unmap_ring(const struct xdp_ring *ring) {
 }
 
 void xdp_close(struct xdp_port *port) {
-  xdp_missed(port);
   detach_program(&port->program);
   if (port->socket >= 0) close_quietly(port->socket);
   port->socket = -1;

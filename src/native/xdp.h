@@ -38,7 +38,6 @@ struct xdp_port {
   struct xdp_ring completed;
   uint32_t free[XDP_SEND_FRAMES]; /* chunks to send from that the kernel does not hold; the one used last comes first */
   uint32_t free_count;
-  uint64_t missed;
 };
 
 struct xdp_request {
@@ -57,8 +56,8 @@ int32_t xdp_receive(struct xdp_port *port, const struct burst *burst, int32_t ro
 /* Sends burst->count frames. Returns how many the kernel took; *end says why it stopped. */
 int32_t xdp_transmit(struct xdp_port *port, const struct burst *burst, struct drops *drops, int *end);
 
-/* How many frames were lost because they were not taken in time, or were too long; also when closed. */
-uint64_t xdp_missed(struct xdp_port *port);
+/* Asks how many frames were lost because they were not taken in time, or were too long. */
+void xdp_count_missed(const struct xdp_port *port, struct drops *drops);
 
 void xdp_close(struct xdp_port *port);
 

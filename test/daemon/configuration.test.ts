@@ -247,6 +247,13 @@ test('what does not go with several threads is refused', (t) => {
     "tapvs.yaml:9:7: sync[0].role: 'master' is not possible in several threads: a daemon speaks for one thread",
   ]);
   t.is(load(t, `${BASE}\ndirector: { threads: 2 }\nservices: [{ fwmark: 1 }]\n`).director.threads, 2);
+  const attached = (threads: number, io: string) =>
+    `director: { threads: ${threads} }\ndevices: [{ type: packet, name: a, io: ${io} }]\ninterfaces: [{ device: a }]`;
+  t.deepEqual(complaints(t, attached(2, 'af_xdp')), [
+    "tapvs.yaml:2:36: devices[0].io: 'af_xdp' is not possible in several threads: it has one queue",
+  ]);
+  t.is(load(t, attached(1, 'af_xdp')).director.threads, 1);
+  t.is(load(t, attached(2, 'af_packet')).director.threads, 2);
 });
 
 test('users must exist', (t) => {

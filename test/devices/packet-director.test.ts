@@ -63,39 +63,53 @@ async function layNetwork(t: ExecutionContext, io: PacketOptions['io'], method: 
   return { client, server, middle, url: `http://${VIP}:8080/` };
 }
 
-for (const io of ['af_packet', 'af_xdp'] as const) {
-  for (const method of ['masq', 'route'] as const) {
-    test(`carries a transfer of many megabytes, and what the client sends: ${io}, ${method}`, async (t) => {
-      const { client, middle, url } = await layNetwork(t, io, method);
-      const devices = ['wire0', 'wire1'].map((name) =>
-        PacketDevice.open({ interface: name, namespace: middle.name, io }),
-      );
-      const director = new Director({
-        interfaces: [
-          { device: devices[0]!, addresses: ['198.51.100.2/24'] },
-          { device: devices[1]!, addresses: ['203.0.113.1/24'] },
-        ],
-        forwarding: true,
-      });
-      t.teardown(() => director.stop());
-      const service = { protocol: 'tcp', address: VIP, port: 8080 } as const;
-      director.addService(service, { scheduler: 'rr' });
-      director.addDestination(service, { address: '203.0.113.11', port: 8080 }, { method });
-      director.start();
+const CASES: readonly ['af_packet' | 'af_xdp', Method, threads: number][] = [
+  ['af_packet', 'masq', 0],
+  ['af_packet', 'route', 0],
+  ['af_xdp', 'masq', 0],
+  ['af_xdp', 'route', 0],
+  ['af_packet', 'masq', 1],
+  ['af_packet', 'route', 1],
+  ['af_xdp', 'masq', 1],
+  ['af_xdp', 'route', 1],
+  ['af_packet', 'masq', 2],
+  ['af_packet', 'route', 2],
+];
 
-      const expected = createHash('sha256').update(CONTENT).digest('hex');
-      const fetched = await client.runAside('sh', '-c', `curl -sS --max-time 15 ${url} | sha256sum`);
-      t.is(fetched.split(' ')[0], expected);
-      const echoed = await client.runAside(
-        'sh',
-        '-c',
-        `head -c 5000001 /dev/zero | curl -sS --max-time 15 --data-binary @- ${url}`,
-      );
-      t.is(echoed, createHash('sha256').update(Buffer.alloc(5_000_001)).digest('hex'));
-      const { verdicts } = director.counters();
-      t.is(verdicts.BAD_CHECKSUM, 0);
-      t.is(director.connections().length, 2);
-      for (const { drops } of devices) t.deepEqual([drops.invalid, drops.offload, drops.oversize], [0, 0, 0]);
+for (const [io, method, threads] of CASES) {
+  const where = threads === 0 ? '' : `, threads: ${threads}`;
+  test(`carries a transfer of many megabytes, and what the client sends: ${io}, ${method}${where}`, async (t) => {
+    const { client, middle, url } = await layNetwork(t, io, method);
+    const queues = threads > 1 ? { queues: threads } : {};
+    const devices = ['wire0', 'wire1'].map((name) =>
+      PacketDevice.open({ interface: name, namespace: middle.name, io, ...queues }),
+    );
+    const director = new Director({
+      interfaces: [
+        { device: devices[0]!, addresses: ['198.51.100.2/24'] },
+        { device: devices[1]!, addresses: ['203.0.113.1/24'] },
+      ],
+      forwarding: true,
+      threads,
     });
-  }
+    t.teardown(() => director.stop());
+    const service = { protocol: 'tcp', address: VIP, port: 8080 } as const;
+    director.addService(service, { scheduler: 'rr' });
+    director.addDestination(service, { address: '203.0.113.11', port: 8080 }, { method });
+    director.start();
+
+    const expected = createHash('sha256').update(CONTENT).digest('hex');
+    const fetched = await client.runAside('sh', '-c', `curl -sS --max-time 15 ${url} | sha256sum`);
+    t.is(fetched.split(' ')[0], expected);
+    const echoed = await client.runAside(
+      'sh',
+      '-c',
+      `head -c 5000001 /dev/zero | curl -sS --max-time 15 --data-binary @- ${url}`,
+    );
+    t.is(echoed, createHash('sha256').update(Buffer.alloc(5_000_001)).digest('hex'));
+    const { verdicts } = director.counters();
+    t.is(verdicts.BAD_CHECKSUM, 0);
+    t.is(director.connections().length, 2);
+    for (const { drops } of devices) t.deepEqual([drops.invalid, drops.offload, drops.oversize], [0, 0, 0]);
+  });
 }

@@ -1,11 +1,10 @@
 /** TAPs with several queues, and TAPs on their way to another thread. */
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
 import type { ExecutionContext } from 'ava';
 import { type DetachedTap, TapDevice, type TapOptions } from '../../src/devices/tap.ts';
 import { buildFrame } from '../../src/packet/build.ts';
+import { employAdopter } from './support/adopter.ts';
 import { batchOf, experimentalFrame, isExperimental, receiveAll } from './support/batch.ts';
 import { failOnError } from './support/errors.ts';
 import { Namespace, testWithTaps as test } from './support/namespace.ts';
@@ -21,10 +20,6 @@ function open(t: ExecutionContext, namespace: Namespace, options: TapOptions = {
 /** What a device sends to `count` threads, as it arrives there. */
 function detach(device: TapDevice, count: number): DetachedTap[] {
   return device.transfer(count).map(({ data }) => structuredClone(data) as DetachedTap);
-}
-
-function employ(data: DetachedTap, end: string): Worker {
-  return new Worker(fileURLToPath(new URL('./support/adopt.js', import.meta.url)), { workerData: { data, end } });
 }
 
 test('each queue gets a part of the flows and sends, and the interface goes with the last', (t) => {
@@ -107,9 +102,9 @@ test('what was handed on has one owner: here it can only be closed, and nobody c
 
 test('a worker that ends, however, closes what it adopted', async (t) => {
   const namespace = new Namespace(t);
-  for (const end of ['idle', 'close', 'throw', 'polling', 'terminate']) {
+  for (const end of ['idle', 'close', 'throw', 'polling', 'terminate'] as const) {
     const device = open(t, namespace, { name: 'wire0' });
-    const worker = employ(detach(device, 1)[0]!, end === 'terminate' ? 'polling' : end);
+    const worker = employAdopter(device.transfer(1)[0]!, end === 'terminate' ? 'polling' : end);
     const ended = new Promise((resolve) => worker.once('exit', resolve));
     worker.on('error', (error) => t.is(error.message, 'the worker dies'));
     const [hello] = await once(worker, 'message');

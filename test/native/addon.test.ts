@@ -59,6 +59,8 @@ test('arguments of the wrong number, kind or range are named', (t) => {
     ['open', ['', '', 0, NO_MAC, 0, 1, false, 0], 'ERR_INVALID_ARG_TYPE', /up must be a boolean/],
     ['open', ['', '', 0, NO_MAC, 0, true, 1, 0], 'ERR_INVALID_ARG_TYPE', /offload must be a boolean/],
     ['open', ['', '', 0, NO_MAC, 0, true, false, 257], 'ERR_OUT_OF_RANGE', /queues must be .* from 0 to 256, not 257/],
+    ['openPacket', ['', '', NO_MAC, true, 0], 'ERR_OUT_OF_RANGE', /queues must be .* from 1 to 256, not 0/],
+    ['openPacket', ['', '', NO_MAC, true, 257], 'ERR_OUT_OF_RANGE', /queues must be .* from 1 to 256, not 257/],
     ['notify', ['/x'], 'ERR_MISSING_ARGS', /2 arguments/],
     ['notify', [1, ''], 'ERR_INVALID_ARG_TYPE', /path must be a string/],
     ['notify', [`/${'x'.repeat(107)}`, ''], 'ERR_OUT_OF_RANGE', /path must be shorter than 108 bytes/],
@@ -157,8 +159,8 @@ function attachIn(namespace: Namespace, way: 'openPacket' | 'openXdp'): { handle
   for (const name of ['wire0', 'wire1']) namespace.ip('link', 'set', name, 'up');
   const at = ['wire1', `/var/run/netns/${namespace.name}`, NO_MAC, false] as const;
   const native = loadBinding();
-  const { handle } = way === 'openPacket' ? native.openPacket(...at) : native.openXdp(...at, -1, XDP_ANY);
-  return { handle, name: 'wire0' };
+  const { handles } = way === 'openPacket' ? native.openPacket(...at, 1) : native.openXdp(...at, -1, XDP_ANY);
+  return { handle: handles[0]!, name: 'wire0' };
 }
 
 /** Bursts of nonsense at a device; `least` entries in each, and about as many of them said to be frames. */
@@ -221,7 +223,8 @@ for (const way of ['openPacket', 'openXdp'] as const) {
     const namespace = new Namespace(t);
     const { handle, name } = attachIn(namespace, way);
     const native = loadBinding();
-    const { handle: to } = native.openPacket(name, `/var/run/netns/${namespace.name}`, NO_MAC, true);
+    const { handles } = native.openPacket(name, `/var/run/netns/${namespace.name}`, NO_MAC, true, 1);
+    const to = handles[0]!;
     const memory = new Uint8Array(100).fill(0xff);
     const zeros = new Int32Array(3);
     const lengths = Int32Array.of(60, 3, 60);

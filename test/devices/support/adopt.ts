@@ -1,10 +1,12 @@
-/** Run by a test as a worker: adopts a queue of a TAP, says so, sends one frame, and ends or goes on as told. */
+/** Run by a test as a worker: adopts a queue of a device, says so, sends one frame, and ends or goes on as told. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { type DetachedTap, TapDevice } from '../../../src/devices/tap.ts';
+import type { Device, DeviceTransfer } from '../../../src/devices/device.ts';
+import type { AdopterEnd } from './adopter.ts';
 import { batchOf, experimentalFrame, receiveAll } from './batch.ts';
 
-const { data, end } = workerData as { data: DetachedTap; end: 'idle' | 'polling' | 'close' | 'throw' };
-const device = TapDevice.adopt(data);
+const { transfer, end } = workerData as { transfer: DeviceTransfer; end: AdopterEnd };
+const { [transfer.export]: kind } = await import(transfer.module);
+const device: Device = kind.adopt(transfer.data);
 if (end === 'polling') device.open(() => parentPort!.postMessage(receiveAll(device).length), console.error);
 parentPort!.postMessage({
   name: device.name,
