@@ -56,6 +56,12 @@ void close_device(struct device *device) {
   let_go(device);
 }
 
+void abandon_device(struct device *device) {
+  stop_polling(device);
+  let_go(device);
+  device->port = NULL;
+}
+
 void remember_memory(struct device *device, napi_value memory, const struct burst *burst) {
   napi_value buffer;
   /* The buffer, which is what the memory belongs to. */
@@ -63,12 +69,6 @@ void remember_memory(struct device *device, napi_value memory, const struct burs
       napi_create_reference(device->env, buffer, 1, &device->memory) != napi_ok)
     return;
   device->kind->remember(device, burst);
-}
-
-void abandon_device(struct device *device) {
-  stop_polling(device);
-  let_go(device);
-  device->port = NULL;
 }
 
 /* The handle was collected, or the environment ends. */
