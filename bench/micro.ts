@@ -17,10 +17,10 @@ const MODES: ReadonlyMap<string, string> = new Map([
   ['tun', 'TUN'],
 ]);
 /** Packets of one round; a table's rows are visited at least in part. */
-const PACKETS = 1_000_000;
+const PACKETS = 2_000_000;
 const QUICK_PACKETS = 50_000;
 /** Below it the director reads nothing ahead, and the C program with the same table neither. */
-const READ_AHEAD_FROM = 8192;
+const READ_AHEAD_FROM = 256;
 const STEP_LIMIT_MS = 120_000;
 const BURST_LIMIT_MS = 900_000;
 const RATIO_BAR = { atMost: 2 };
