@@ -96,7 +96,8 @@ export interface Device {
 
   /**
    * Hands the device on to `count` other threads, one queue to each, for a director that runs there (`threads`). It is
-   * theirs from then on; here it can only be closed. A device without this method cannot be used by such a director.
+   * theirs from then on; here it can only be closed, which lets go of what none of them has adopted. A device without this
+   * method cannot be used by such a director.
    * @throws DirectorError ERR_DEVICE when it is in use or closed, ERR_INVALID_OPTION when it has not as many queues.
    */
   transfer?(count: number): readonly DeviceTransfer[];

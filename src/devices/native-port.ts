@@ -23,6 +23,8 @@ export class NativePort {
   /** The device's name, for errors. */
   readonly #name: string;
   #state: 'idle' | 'in use' | 'handed on' | 'closed' = 'idle';
+  /** Of the queues that were handed on. */
+  readonly #tickets: number[] = [];
 
   constructor(native: TapBinding, handles: readonly TapHandle[], name: string) {
     this.#native = native;
@@ -62,13 +64,15 @@ export class NativePort {
    * @returns a ticket for each; see {@link adoptHandle}.
    * @throws DirectorError ERR_DEVICE when the device is in use or closed, ERR_INVALID_OPTION when it has not as many queues.
    */
-  handOn(count: number): number[] {
+  handOn(count: number): readonly number[] {
     this.#checkIdle();
     if (count !== this.#handles.length) {
       throw invalidOption('queues', this.#handles.length, `the number of threads, ${count}`);
     }
     this.#state = 'handed on';
-    return this.#handles.map((handle) => this.#native.detach(handle));
+    // One by one: if one cannot be left, closing still takes back those before it.
+    for (const handle of this.#handles) this.#tickets.push(this.#native.detach(handle));
+    return this.#tickets;
   }
 
   /** @throws DirectorError ERR_DEVICE for a batch that is none, or a device that was handed on. */
@@ -93,10 +97,14 @@ export class NativePort {
     }
   }
 
-  /** What was handed on stays open. */
+  /** What was handed on stays open where it was adopted; the rest is taken back, for nobody else would close it. */
   close(): void {
     this.#state = 'closed';
     for (const handle of this.#handles) this.#native.close(handle);
+    for (const ticket of this.#tickets) {
+      const left = this.#native.adopt(ticket);
+      if (left !== null) this.#native.close(left);
+    }
   }
 }
 

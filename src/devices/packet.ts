@@ -70,7 +70,7 @@ export interface PacketOptions {
 
 /** What {@link PacketDevice.transfer} sends of each queue. Plain data, but it owns the sockets. */
 export interface DetachedPacket {
-  /** Whoever shows it first gets the sockets, which stay open until then, or until the process ends. */
+  /** Whoever shows it first gets the sockets. Until then they are open, unless the device that sends it is closed. */
   readonly ticket: number;
   readonly name: string;
   readonly mac: string;

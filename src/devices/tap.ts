@@ -92,7 +92,7 @@ const WAYS = ['auto', 'io_uring', 'burst'];
 
 /** What {@link TapDevice.transfer} sends of each queue. Plain data, but it owns the descriptor. */
 export interface DetachedTap {
-  /** Whoever shows it first gets the descriptor, which stays open until then, or until the process ends. */
+  /** Whoever shows it first gets the descriptor. Until then it is open, unless the device that sends it is closed. */
   readonly ticket: number;
   readonly name: string;
   readonly mac: string;

@@ -107,6 +107,7 @@ export class ThreadedEngine implements Engine {
       });
       this.#links.forEach((one, i) => void one.answer(ids[i]));
     } catch (error) {
+      // What a thread has adopted is closed when it ends; the rest is taken back here.
       for (const one of this.#links) one.close();
       for (const device of handedOn) device.close();
       throw error;

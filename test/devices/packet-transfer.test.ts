@@ -1,6 +1,7 @@
 /** PacketDevices with several queues, and PacketDevices on their way to another thread, on real veth pairs. */
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import type { ExecutionContext } from 'ava';
 import { openDevice } from '../../src/daemon/devices.ts';
 import { type DetachedPacket, PacketDevice, type PacketOptions } from '../../src/devices/packet.ts';
@@ -8,6 +9,7 @@ import { buildFrame } from '../../src/packet/build.ts';
 import { employAdopter } from './support/adopter.ts';
 import { batchOf, experimentalFrame, isExperimental, makeBatch, receiveAll } from './support/batch.ts';
 import { failOnError } from './support/errors.ts';
+import { failDirectors } from './support/failing-director.ts';
 import { Namespace, testWithTaps as test } from './support/namespace.ts';
 import { until } from './support/until.ts';
 
@@ -138,10 +140,10 @@ for (const io of WAYS) {
     t.throws(() => device.transfer(1), { code: 'ERR_DEVICE', message: /handed on/ });
     t.throws(() => device.open(() => {}, failOnError), { code: 'ERR_DEVICE', message: /handed on/ });
     t.throws(() => device.receive(makeBatch(1)), { code: 'ERR_DEVICE' });
+    const adopted = PacketDevice.adopt(data!);
     device.close();
     t.is(device.receive(makeBatch(1)), 0);
     t.deepEqual(attachments(near), held);
-    const adopted = PacketDevice.adopt(data!);
     t.throws(() => PacketDevice.adopt(data!), { code: 'ERR_DEVICE', message: /adopted before/ });
     t.throws(() => PacketDevice.adopt({ ...data!, ticket: 0 }), { code: 'ERR_INVALID_OPTION' });
     t.throws(() => PacketDevice.adopt({ ...data!, ticket: 2 ** 31 - 1 }), { code: 'ERR_DEVICE' });
@@ -165,6 +167,32 @@ for (const io of WAYS) {
     t.throws(() => used.transfer(1), { code: 'ERR_DEVICE', message: /in use/ });
     used.close();
     t.throws(() => used.transfer(1), { code: 'ERR_DEVICE', message: /closed/ });
+  });
+
+  test(`what was handed on and nobody has adopted is closed with the device: ${io}`, (t) => {
+    const [near] = connect(t);
+    const nothing = attachments(near);
+    const before = descriptors();
+    const device = open(t, near, { io });
+    const [data] = detach(device, 1);
+    device.close();
+    t.deepEqual(attachments(near), nothing);
+    t.is(descriptors(), before);
+    t.throws(() => PacketDevice.adopt(data!), { code: 'ERR_DEVICE', message: /adopted before/ });
+    device.close();
+    open(t, near, { io }).close();
+  });
+
+  test(`a director that cannot be made lets go of what it was given: ${io}`, async (t) => {
+    const [near] = connect(t);
+    const nothing = attachments(near);
+    const before = descriptors();
+    await failDirectors(
+      t,
+      () => open(t, near, { io }),
+      () => isDeepStrictEqual(attachments(near), nothing),
+    );
+    await until(() => descriptors() === before, 'the end of the threads');
   });
 
   test(`the losses of what was handed on are known here, too: ${io}`, async (t) => {

@@ -7,7 +7,9 @@ import { buildFrame } from '../../src/packet/build.ts';
 import { employAdopter } from './support/adopter.ts';
 import { batchOf, experimentalFrame, isExperimental, receiveAll } from './support/batch.ts';
 import { failOnError } from './support/errors.ts';
+import { failDirectors } from './support/failing-director.ts';
 import { Namespace, testWithTaps as test } from './support/namespace.ts';
+import { until } from './support/until.ts';
 
 const descriptors = (): number => readdirSync('/proc/self/fd').length;
 
@@ -79,9 +81,9 @@ test('what was handed on has one owner: here it can only be closed, and nobody c
   t.throws(() => device.transfer(1), { code: 'ERR_DEVICE', message: /handed on/ });
   t.throws(() => device.open(() => {}, failOnError), { code: 'ERR_DEVICE', message: /handed on/ });
   t.throws(() => device.transmit(batchOf([experimentalFrame(60)])), { code: 'ERR_DEVICE' });
+  const adopted = TapDevice.adopt(data!);
   device.close();
   t.deepEqual(namespace.links(), ['wire0']);
-  const adopted = TapDevice.adopt(data!);
   t.throws(() => TapDevice.adopt(data!), { code: 'ERR_DEVICE', message: /adopted before/ });
   t.throws(() => TapDevice.adopt({ ...data!, ticket: 0 }), { code: 'ERR_INVALID_OPTION' });
   t.throws(() => TapDevice.adopt({ ...data!, ticket: 2 ** 31 - 1 }), { code: 'ERR_DEVICE' });
@@ -98,6 +100,31 @@ test('what was handed on has one owner: here it can only be closed, and nobody c
   t.throws(() => used.transfer(1), { code: 'ERR_DEVICE', message: /in use/ });
   used.close();
   t.throws(() => used.transfer(1), { code: 'ERR_DEVICE', message: /closed/ });
+});
+
+test('what was handed on and nobody has adopted is closed with the device', (t) => {
+  const namespace = new Namespace(t);
+  const before = descriptors();
+  const device = open(t, namespace, { name: 'wire0', queues: 2 });
+  const [data, left] = detach(device, 2);
+  const adopted = TapDevice.adopt(data!);
+  device.close();
+  t.throws(() => TapDevice.adopt(left!), { code: 'ERR_DEVICE', message: /adopted before/ });
+  t.is(adopted.transmit(batchOf([experimentalFrame(60)])), 1);
+  adopted.close();
+  t.deepEqual(namespace.links(), []);
+  t.is(descriptors(), before);
+});
+
+test('a director that cannot be made lets go of what it was given', async (t) => {
+  const namespace = new Namespace(t);
+  const before = descriptors();
+  await failDirectors(
+    t,
+    () => open(t, namespace, { name: 'wire0' }),
+    () => namespace.links().length === 0,
+  );
+  await until(() => descriptors() === before, 'the end of the threads');
 });
 
 test('a worker that ends, however, closes what it adopted', async (t) => {
