@@ -231,6 +231,7 @@ static napi_value detach(napi_env env, napi_callback_info callback) {
                           .port = device->port,
                           .fd = device->fd,
                           .offload = device->offload,
+                          .failure = device->failure,
                           .drops = device->drops};
   memcpy(left.name, device->name, sizeof left.name);
   drops_hold(left.drops);
@@ -261,6 +262,7 @@ static napi_value adopt(napi_env env, napi_callback_info callback) {
     drops_release(taken.drops);
     return NULL;
   }
+  device->failure = taken.failure;
   drops_release(device->drops);
   device->drops = taken.drops;
   return result;

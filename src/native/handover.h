@@ -19,6 +19,7 @@ struct handover {
   int fd;
   char name[IFNAMSIZ];
   bool offload;
+  int failure; /* what the device has found out, and nobody was told of */
   struct drops *drops;
 };
 

@@ -5,10 +5,11 @@ import { isDeepStrictEqual } from 'node:util';
 import type { ExecutionContext } from 'ava';
 import { openDevice } from '../../src/daemon/devices.ts';
 import { type DetachedPacket, PacketDevice, type PacketOptions } from '../../src/devices/packet.ts';
+import type { DirectorError } from '../../src/errors.ts';
 import { buildFrame } from '../../src/packet/build.ts';
 import { employAdopter } from './support/adopter.ts';
 import { batchOf, experimentalFrame, isExperimental, makeBatch, receiveAll } from './support/batch.ts';
-import { failOnError } from './support/errors.ts';
+import { causeOf, failOnError } from './support/errors.ts';
 import { failDirectors } from './support/failing-director.ts';
 import { Namespace, testWithTaps as test } from './support/namespace.ts';
 import { until } from './support/until.ts';
@@ -235,6 +236,22 @@ for (const io of WAYS) {
     await until(() => received + device.drops.missed === arrived(), 'the others');
     await worker.terminate();
     t.is(received + device.drops.missed, arrived());
+  });
+
+  test(`that the interface is gone is known where the device was handed on to: ${io}`, async (t) => {
+    const [near] = connect(t);
+    const device = open(t, near, { io });
+    near.ip('link', 'del', 'wire0');
+    receiveAll(device);
+    const adopted = PacketDevice.adopt(detach(device, 1)[0]!);
+    t.teardown(() => adopted.close());
+    const errors: Error[] = [];
+    adopted.open(
+      () => receiveAll(adopted),
+      (error) => errors.push(error),
+    );
+    await until(() => errors.length > 0, 'the failure');
+    t.is(causeOf(errors[0] as DirectorError).code, 'ENODEV');
   });
 
   test(`a worker that ends, however, closes what it adopted: ${io}`, async (t) => {
