@@ -36,7 +36,7 @@ const tap: Schema = object(
 );
 
 const packet: Schema = object(
-  'An existing interface of the machine, a network card say.',
+  'An existing interface of the machine, a network card say. Before Linux 6.13 it has to be up for several threads.',
   {
     type: oneOf('What it is.', ['packet']),
     name: text('The name of the interface, which is left as it is.', { pattern: INTERFACE_NAME }),

@@ -56,7 +56,8 @@ export interface PacketOptions {
   readonly promiscuous?: boolean;
   /**
    * `af_packet`: with how many packet sockets to attach, 1 .. 256 (`PACKET_FANOUT`): for a director in as many threads.
-   * The kernel gives a flow to one of them by the flow's hash, and a fragment by its addresses. Default: one.
+   * The kernel gives a flow to one of them by the flow's hash, and a fragment by its addresses. Before Linux 6.13 several
+   * need the interface up when it is opened. Default: one.
    */
   readonly queues?: number;
   /** `af_xdp`: the queue of the interface whose frames are received. Default: its only one. */

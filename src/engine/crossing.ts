@@ -1,8 +1,9 @@
 /**
  * One queue of a device, for a director in several threads: frames that are another thread's go to it through a ring in
  * shared memory, and those that others have got for this one come in here. The kernel spreads flows over the queues by
- * rules of its own. Of a TAP's it learns from what is sent where a flow belongs, and few frames have to cross; those that do
- * are handled where their connection is.
+ * rules of its own. Of a TAP's it learns from what is sent where a flow belongs, and few frames have to cross; over n packet
+ * sockets it spreads them by their hash alone, and of n frames all but one cross. Those that do are handled where their
+ * connection is.
  */
 import type { Device, FrameBatch } from '../devices/device.ts';
 import type { FrameRing } from '../packet/frame-ring.ts';
