@@ -68,6 +68,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const where = circumstances(argv);
   const begun = performance.now();
   const rows: Row[] = [];
+  let failure: unknown;
   for (const bench of chosen) {
     const context: Context = {
       rounds,
@@ -77,13 +78,18 @@ async function main(argv: readonly string[]): Promise<number> {
       cleanup,
     };
     console.log(`${bench.name}: ${bench.about}\n${headingLine()}`);
-    for await (const row of bench.run(context)) {
-      rows.push(row);
-      progress.clear();
-      for (const line of rowLines(row)) console.log(line);
+    try {
+      for await (const row of bench.run(context)) {
+        rows.push(row);
+        progress.clear();
+        for (const line of rowLines(row)) console.log(line);
+      }
+    } catch (error) {
+      failure = error;
     }
     progress.clear();
     console.log();
+    if (failure !== undefined) break;
   }
   const seconds = Math.round((performance.now() - begun) / MS_PER_SECOND);
   console.log(`${summaryLine(rows)}; ${seconds} s`);
@@ -91,6 +97,8 @@ async function main(argv: readonly string[]): Promise<number> {
   if (values.json !== undefined) writeReport(values.json, { ...where, seconds, rows });
   // Loaded only now: it is large, and would be in the way of what is measured.
   if (values.plots !== undefined) await (await import('./plots.ts')).writePlots(rows, values.plots);
+  // What was measured before is kept.
+  if (failure !== undefined) throw failure;
   return rows.length > 0 ? 0 : misused(`--only ${values.only}: no case matches`);
 }
 
@@ -113,6 +121,8 @@ function parse(argv: readonly string[]) {
 try {
   process.exit(await main(process.argv.slice(2)));
 } catch (error) {
-  console.error(`\nbench: ${(error as Error).message}`);
+  let text = 'bench';
+  for (let cause = error; cause instanceof Error; cause = cause.cause) text += `: ${cause.message}`;
+  console.error(`\n${text}`);
   process.exit(1);
 }

@@ -4,6 +4,7 @@
  * (baseline/burst.c; both must send the same bytes).
  */
 import { join } from 'node:path';
+import { INLINE_MORE } from '../src/cli/commands/run.ts';
 import { type Bench, type Context, type Row, rowOf } from './bench.ts';
 import { compileC, Program, ROOT, runProgram } from './programs.ts';
 import { SIZES, steps } from './steps.ts';
@@ -24,9 +25,6 @@ const READ_AHEAD_FROM = 256;
 const STEP_LIMIT_MS = 120_000;
 const BURST_LIMIT_MS = 900_000;
 const RATIO_BAR = { atMost: 2 };
-
-/** What `tapvs run` tells V8: see src/cli/commands/run.ts. */
-const INLINE_MORE = '--max-inlined-bytecode-size-cumulative=3000';
 
 const script = (name: string) => join(ROOT, 'build', 'bench', name);
 

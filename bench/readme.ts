@@ -1,6 +1,6 @@
 /**
- * `npm run bench:readme -- FILE`: puts a run that `npm run bench -- ... --json FILE` wrote into the README, between its
- * two benchmark marks, and draws its plots to `docs/bench`.
+ * `npm run bench:readme -- FILE...`: puts runs that `npm run bench -- ... --json FILE` wrote into the README, between its
+ * two benchmark marks, and draws their plots to `docs/bench`.
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -47,16 +47,20 @@ function folded(summary: string, body: string): string {
   return `<details><summary>${summary}</summary>\n\n${body}\n\n</details>`;
 }
 
-const [path] = process.argv.slice(2);
-if (path === undefined) {
-  console.error('npm run bench:readme -- FILE, where FILE was written by npm run bench -- NAME --json FILE');
+const paths = process.argv.slice(2);
+if (paths.length === 0) {
+  console.error('npm run bench:readme -- FILE..., where each FILE was written by npm run bench -- NAME --json FILE');
   process.exit(2);
 }
-const report = readReport(path);
+const reports = paths.map(readReport);
 const text = readFileSync(README, 'utf8');
 const begin = text.indexOf(BEGIN);
 const end = text.indexOf(END);
 if (begin < 0 || end < begin) throw new Error(`README.md has no ${BEGIN} ... ${END}`);
 rmSync(join(ROOT, PLOTS), { recursive: true, force: true });
-const plots = await writePlots(report.rows, join(ROOT, PLOTS));
-writeFileSync(README, `${text.slice(0, begin + BEGIN.length)}\n${section(report, plots)}${text.slice(end)}`);
+const plots = await writePlots(
+  reports.flatMap(({ rows }) => rows),
+  join(ROOT, PLOTS),
+);
+const sections = reports.map((report) => section(report, plots)).join('\n');
+writeFileSync(README, `${text.slice(0, begin + BEGIN.length)}\n${sections}${text.slice(end)}`);

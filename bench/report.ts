@@ -5,11 +5,13 @@ import { cpus, release, totalmem } from 'node:os';
 import type { Row } from './bench.ts';
 
 const BYTES_PER_GIB = 2 ** 30;
+/** Options that say where figures go. */
+const OUTPUT: ReadonlySet<string> = new Set(['--json', '--plots']);
 
 export interface Report {
   /** When the run began, ISO 8601. */
   readonly date: string;
-  /** What was typed. */
+  /** What was typed, but for where the figures were to go. */
   readonly command: string;
   /** The commit, with `-dirty` when the files were not those of it. */
   readonly commit: string;
@@ -27,7 +29,9 @@ export function circumstances(argv: readonly string[]): Omit<Report, 'seconds' |
   const gib = Math.round(totalmem() / BYTES_PER_GIB);
   return {
     date: new Date().toISOString(),
-    command: ['npm run bench --', ...argv].join(' '),
+    command: ['npm run bench --', ...argv.filter((word, i) => !OUTPUT.has(word) && !OUTPUT.has(argv[i - 1]!))].join(
+      ' ',
+    ),
     commit: commit(),
     machine: `${processors.length} cores, ${processors[0]?.model ?? process.arch}${hypervisor()}, ${gib} GiB`,
     kernel: `Linux ${release()}`,

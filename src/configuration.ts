@@ -79,7 +79,7 @@ export interface DirectorOptions {
    */
   readonly threads?: number;
   /**
-   * Whether the director looks for frames without ever sleeping, turn after turn of its event loop, in which timers and the
+   * Whether the director looks for frames without ever sleeping, many times a turn of its event loop, in which timers and the
    * user's code get their turn: a frame does not wait for the thread to be woken. The cost is one processor, always,
    * for each thread that it works in, and that the program does not end before {@link Director.stop}. Default false: it
    * sleeps until a device has something.

@@ -62,10 +62,10 @@ const { TUNNEL_IPIP } = destinations;
 /** Any shorter frame holds neither a TCP nor a UDP header. */
 const LEAST_FRAME = ethernet.ETHERNET_HEADER + ipv4.IPV4_HEADER + udp.UDP_HEADER;
 /**
- * So many connections are in the cache all the time. With 1000, and small frames that outrun the director, the kernel needs it
- * too: there reading ahead takes the time in JavaScript from 178 to 152 ns a packet (medians of 16 rounds).
+ * Fewer connections are in the cache all the time. With 1000, and small frames that outrun the director, the kernel has used it
+ * since: there reading ahead takes the time in JavaScript from 178 to 152 ns a packet (medians of 16 rounds).
  */
-const CACHED_CONNECTIONS = 256;
+const LEAST_CONNECTIONS_AHEAD = 256;
 /** Of fewer frames hardly anything can be read at once. */
 const LEAST_AHEAD = 4;
 /** Of a way that even tunnelled packets can go (RFC 791 3.2). */
@@ -172,12 +172,12 @@ export class Shortcut {
   }
 
   /**
-   * Reads ahead what {@link take} will need of the connection table for a burst of frames, if the table is larger than the
-   * cache. It decides nothing.
+   * Reads ahead what {@link take} will need of the connection table for a burst of frames, if that is worth it. It decides
+   * nothing.
    */
   readAhead(offsets: Int32Array, lengths: Int32Array, frames: number): void {
     const table = this.#table;
-    if (table.size < CACHED_CONNECTIONS || frames < LEAST_AHEAD) return;
+    if (table.size < LEAST_CONNECTIONS_AHEAD || frames < LEAST_AHEAD) return;
     const view = this.#view;
     const buckets = this.#buckets;
     let found = 0;

@@ -2,6 +2,7 @@
  * The benchmark `peers`: the same work by the director and by what a user would pick instead. All contenders are up at the same time
  * and take turns, round by round; ratios are within a round.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Bar, Bench, Context, Row } from '../bench.ts';
 import { rowOf } from '../bench.ts';
 import { Arena, type Place } from './arena.ts';
@@ -169,6 +170,10 @@ async function* run(context: Context): AsyncGenerator<Row, void> {
   for (const one of running) await one.stop();
 }
 
+/** Who fails in a measure may try again: a proxy can run out of ports for a while. */
+const TRIES = 3;
+const BETWEEN_TRIES_MS = 10_000;
+
 /** Takes a sample of each contender in each round. Who begins changes: nobody always follows the same other. */
 async function inRounds(
   { rounds, progress }: Context,
@@ -180,11 +185,17 @@ async function inRounds(
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < contenders.length; turn++) {
       const contender = contenders[(round + turn) % contenders.length];
-      progress(`${name}, round ${round + 1} of ${rounds}: ${contender.name}`);
-      try {
-        samples.get(contender)!.push(await sample(contender));
-      } catch (error) {
-        throw new Error(`${contender.name}: ${name}`, { cause: error });
+      const doing = `${name}, round ${round + 1} of ${rounds}: ${contender.name}`;
+      for (let tries = 1; ; tries++) {
+        progress(doing);
+        try {
+          samples.get(contender)!.push(await sample(contender));
+          break;
+        } catch (error) {
+          if (tries === TRIES) throw new Error(doing, { cause: error });
+          console.log(`${doing} failed and is tried again: ${(error as Error).message}`);
+          await pause(BETWEEN_TRIES_MS);
+        }
       }
     }
   }

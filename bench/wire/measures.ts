@@ -219,7 +219,7 @@ export async function roundTrips(
 ): Promise<RoundTrips> {
   const { arena, cleanup } = bench;
   // A millisecond's pause between them on average; several times that when it goes badly.
-  const seconds = (warmUp + probes * 5) / MS_PER_SECOND;
+  const seconds = warmUp + (probes * 5) / MS_PER_SECOND;
   const forwarder = await Forwarder.start(bench, contender, work, seconds);
   const output = await runProgram(
     cleanup,

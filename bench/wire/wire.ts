@@ -70,13 +70,14 @@ const TAPVS_OFFLOAD = director('tapvs, offload', { offload: true });
 /** Durations and sizes. */
 interface Scale {
   readonly seconds: number;
+  /** Before probes, in seconds: a program that spins on the only core that it may use is compiled slowly. */
   readonly warmUp: number;
   readonly probes: number;
   readonly bulkSeconds: number;
 }
 
-const FULL: Scale = { seconds: 1.3, warmUp: 20_000, probes: 2000, bulkSeconds: 4 };
-const QUICK: Scale = { seconds: 0.3, warmUp: 200, probes: 200, bulkSeconds: 1 };
+const FULL: Scale = { seconds: 1.3, warmUp: 3, probes: 2000, bulkSeconds: 4 };
+const QUICK: Scale = { seconds: 0.3, warmUp: 1, probes: 200, bulkSeconds: 1 };
 
 /** Samples by contender, each of a round. */
 export type Series<Figures> = ReadonlyMap<Contender, readonly Figures[]>;

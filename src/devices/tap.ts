@@ -155,7 +155,8 @@ export class TapDevice implements Device {
   }
 
   /**
-   * Opens a TAP. It stays open until {@link close}, or until nobody holds the device any more.
+   * Opens a TAP. It stays open until {@link close}, or until nobody holds the device any more. One that somebody else has open is
+   * waited for, for 0.1 s: a process that was killed holds it a moment longer than it lives.
    * @throws DirectorError ERR_INVALID_OPTION; ERR_DEVICE with the failed system call as `cause` (an Error with `code`,
    *   `syscall` and `device`); ERR_UNSUPPORTED_PLATFORM on other systems than Linux or without the native addon.
    */

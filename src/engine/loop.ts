@@ -15,9 +15,9 @@ import { type Histogram, Lag } from './workload.ts';
 /** Bursts that one wake-up may handle per device before timers and the user's own code get their turn. */
 const MAX_ROUNDS = 8;
 /**
- * Looks for frames that a spinning director takes in a row before the program has its turn: about 50 us when there are none. One
- * look each turn would make garbage of a megabyte in a few milliseconds, for the turn itself is an object, and whoever
- * collects it holds frames up.
+ * Looks for frames that a spinning director takes in a row before the program has its turn: with one TAP about 50 us when
+ * there are none. One look each turn would make garbage of a megabyte in a few milliseconds, for the turn itself is an object,
+ * and whoever collects it holds frames up.
  */
 const SPINS = 32;
 /** How often timers are looked at, in milliseconds. */
@@ -149,7 +149,8 @@ export class Loop {
   #spin(): void {
     // Before anything else: what is called may throw.
     this.#continueSoon();
-    for (let spins = 0; spins < SPINS && this.poll() === 0; spins++);
+    const most = Math.max(1, SPINS / this.#parts.lines.length);
+    for (let spins = 0; spins < most && this.poll() === 0; spins++);
   }
 
   #lose(line: Line, error: Error): void {

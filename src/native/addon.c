@@ -37,10 +37,6 @@ static int32_t transmit_by_ring(struct device *device, const struct burst *burst
   return uring_transmit(device->port, burst, device->drops, end);
 }
 
-static void remember_by_ring(struct device *device, const struct burst *burst) {
-  uring_remember(device->port, burst->memory, burst->size);
-}
-
 /* Only the thread that made it may submit to a ring. */
 static void leave_ring(struct device *device) {
   uring_close(device->port);
@@ -57,7 +53,6 @@ static void release_tap_and_ring(void *port, int fd) {
 static const struct device_kind TAP_WITH_RING = {
     .receive = receive_from_tap,
     .transmit = transmit_by_ring,
-    .remember = remember_by_ring,
     .leave_behind = leave_ring,
     .release = release_tap_and_ring,
 };
@@ -187,7 +182,6 @@ static napi_value transmit(napi_env env, napi_callback_info callback) {
   if (!get_arguments(env, callback, 7, arguments)) return NULL;
   struct device *device = get_open_device(env, arguments[0]);
   if (device == NULL || !get_burst(env, &arguments[1], arguments[6], device->offload, &burst)) return NULL;
-  if (device->kind->remember != NULL && device->memory == NULL) remember_memory(device, arguments[1], &burst);
   int end;
   int32_t sent = device->kind->transmit(device, &burst, &end);
   if (end == BURST_OUT_OF_BOUNDS) {

@@ -52,11 +52,15 @@ bool get_text(napi_env env, napi_value value, const char *name, char *result, si
   return false;
 }
 
+/* Kinds of typed arrays that Node-API does not know are not said. */
+#define UNKNOWN ((napi_typedarray_type)-1)
+
 bool get_mac(napi_env env, napi_value value, const char *name, uint8_t *mac, bool *given) {
-  napi_typedarray_type type;
+  napi_typedarray_type type = UNKNOWN;
   size_t length = 0;
   void *data;
-  if (napi_get_typedarray_info(env, value, &type, &length, &data, NULL, NULL) == napi_ok && type == napi_uint8_array && (length == 0 || length == MAC_LENGTH)) {
+  if (napi_get_typedarray_info(env, value, &type, &length, &data, NULL, NULL) == napi_ok && type == napi_uint8_array &&
+      (length == 0 || length == MAC_LENGTH)) {
     *given = length != 0;
     if (*given) memcpy(mac, data, MAC_LENGTH);
     return true;
@@ -66,7 +70,7 @@ bool get_mac(napi_env env, napi_value value, const char *name, uint8_t *mac, boo
 
 static bool get_array(napi_env env, napi_value value, const char *name, napi_typedarray_type wanted,
                       const char *expected, void **data, size_t *length) {
-  napi_typedarray_type type;
+  napi_typedarray_type type = UNKNOWN;
   /* Says itself whether it is one. */
   if (napi_get_typedarray_info(env, value, &type, length, data, NULL, NULL) == napi_ok && type == wanted) return true;
   return wrong_type(env, name, expected);

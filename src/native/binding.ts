@@ -1,6 +1,6 @@
 /**
- * The native addon, as it is: an opaque handle for each TAP and flat functions on it. Loaded when the first TAP is
- * opened, so that everything else works where it was not built.
+ * The native addon, as it is: an opaque handle for each open descriptor and flat functions on it. Loaded when the first device of the kernel's
+ * is opened, so that everything else works where it was not built.
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DirectorError } from '../errors.ts';
 
-/** An open TAP. Only the addon can look inside. */
+/** An open TAP, or one of its queues, or a socket on an interface. Only the addon can look inside. */
 export interface TapHandle {
   readonly tapHandle: unique symbol;
 }
@@ -91,7 +91,7 @@ export interface TapSystemError extends Error {
 
 /**
  * The addon's functions. All of them check their arguments and throw a TypeError or RangeError for wrong ones; `start`,
- * `receive`, `transmit` and `detach` throw an Error with code `ERR_CLOSED` for a closed TAP.
+ * `receive`, `transmit` and `detach` throw an Error with code `ERR_CLOSED` for a closed device.
  */
 export interface TapBinding {
   /**
@@ -139,7 +139,7 @@ export interface TapBinding {
    */
   start(handle: TapHandle, wake: (error?: TapSystemError) => void): void;
   /**
-   * Fills up to `count` frames of up to `room` bytes. Returns how many. `partial` and `segments` are looked at for a TAP
+   * Fills up to `count` frames of up to `room` bytes. Returns how many. `partial` and `segments` are looked at for a device
    * with `offload` only, which also needs 10 bytes of the memory in front of each offset.
    */
   receive(
@@ -168,7 +168,7 @@ export interface TapBinding {
   detach(handle: TapHandle): number;
   /** A new handle, in this thread, of what was detached; null for a ticket that was used, or was none. */
   adopt(ticket: number): TapHandle | null;
-  /** Closes the TAP, in any state. Does nothing when called again. */
+  /** Closes the device, in any state. Does nothing when called again. */
   close(handle: TapHandle): void;
   /**
    * Sends a datagram to a Unix socket, which Node.js cannot; a path that begins with `@` is an abstract name.

@@ -42,33 +42,18 @@ static void stop_polling(struct device *device) {
   }
 }
 
-static void let_go(struct device *device) {
-  device->fd = -1;
-  if (device->memory != NULL) napi_delete_reference(device->env, device->memory);
-  device->memory = NULL;
-}
-
 void close_device(struct device *device) {
   if (device->fd < 0) return;
   if (device->kind->count_missed != NULL) device->kind->count_missed(device);
   stop_polling(device);
   device->kind->release(device->port, device->fd);
-  let_go(device);
+  device->fd = -1;
 }
 
 void abandon_device(struct device *device) {
   stop_polling(device);
-  let_go(device);
+  device->fd = -1;
   device->port = NULL;
-}
-
-void remember_memory(struct device *device, napi_value memory, const struct burst *burst) {
-  napi_value buffer;
-  /* The buffer, which is what the memory belongs to. */
-  if (napi_get_typedarray_info(device->env, memory, NULL, NULL, NULL, &buffer, NULL) != napi_ok ||
-      napi_create_reference(device->env, buffer, 1, &device->memory) != napi_ok)
-    return;
-  device->kind->remember(device, burst);
 }
 
 /* The handle was collected, or the environment ends. */

@@ -20,8 +20,6 @@ struct device_kind {
   int32_t (*receive)(struct device *device, const struct burst *burst, int32_t room, int *end);
   /* Sends burst->count frames. Returns how many the kernel took; *end says why it stopped. */
   int32_t (*transmit)(struct device *device, const struct burst *burst, int *end);
-  /* The frames of later bursts will lie in this one's memory, which stays; NULL where that is of no use. */
-  void (*remember)(struct device *device, const struct burst *burst);
   /* Asks the kernel for drops->missed; NULL where it counts none. */
   void (*count_missed)(struct device *device);
   /* Gives up what cannot go to another thread, and becomes of a kind that has none; NULL where everything can. */
@@ -48,7 +46,6 @@ struct device {
   char name[IFNAMSIZ];
   bool offload; /* frames have a virtio-net header */
   struct drops *drops;
-  napi_ref memory; /* of frames, that its kind remembers: kept until it is closed; NULL: none */
   int failure; /* errno by which a read or write found the interface gone; the watcher reports it */
   enum poll_state state;
   bool received;  /* receive was called since JavaScript was woken */
@@ -75,9 +72,6 @@ bool start_polling(struct device *device, napi_value wake);
 
 /* JavaScript has received: it may be woken again. */
 void received_from(struct device *device);
-
-/* Has the device's kind remember the memory, a typed array, that the burst lies in. */
-void remember_memory(struct device *device, napi_value memory, const struct burst *burst);
 
 /* Closes the device in whatever state it is; again does nothing. */
 void close_device(struct device *device);

@@ -148,13 +148,15 @@ static bool open_step(void *argument, struct system_error *error) {
  * A process that was killed may still hold its TAP for a few milliseconds: what it had registered with io_uring is given
  * back by the kernel later than what it had open.
  */
-#define BUSY_TRIES 50
-#define BUSY_PAUSE_US 10000
+#define BUSY_TRIES 100
+#define BUSY_PAUSE_US 1000
 
 bool tap_open(const struct tap_options *options, struct tap_info *info, struct system_error *error) {
   struct opening opening = {options, info};
   for (int tries = 1; !in_namespace(options->namespace_path, open_step, &opening, error); tries++) {
-    if (error->number != EBUSY || tries == BUSY_TRIES) return false;
+    bool is_held = error->number == EBUSY && strcmp(error->syscall, "ioctl TUNSETIFF") == 0;
+    /* One that is to be new, and is there, will not go. */
+    if (!is_held || options->existence == TAP_NEW || tries == BUSY_TRIES) return false;
     usleep(BUSY_PAUSE_US);
   }
   return true;

@@ -15,13 +15,6 @@ struct uring;
  */
 struct uring *uring_open(int fd, struct system_error *error);
 
-/*
- * Frames in this memory will be written from where they are, without the kernel asking each time where that is; it stays
- * pinned until the ring is closed, and must stay allocated as long. Once for each ring. Where the kernel does not want to
- * (RLIMIT_MEMLOCK) nothing is different.
- */
-void uring_remember(struct uring *ring, const uint8_t *memory, size_t size);
-
 /* As tap_transmit. All writes are complete when it returns. */
 int32_t uring_transmit(struct uring *ring, const struct burst *burst, struct drops *drops, int *end);
 

@@ -4,8 +4,8 @@
  * Every slot has headroom in front of the frame, so that an outer header or a VLAN tag is written in front of a packet
  * by moving its start back instead of copying it. Slots are not a power of two apart: at 2048 bytes all frames of a
  * burst fall into the same cache sets, which costs up to 1.5 times the work on them. Slots of 64 KiB, for devices that hand
- * over uncut frames, cost small packets nothing, since only the pages that frames reach are touched: 441 ns a packet through a
- * whole director against 439 (DR), 486 against 484 (NAT).
+ * over uncut frames, cost small packets nothing, since of each only the pages that frames reach are touched: 441 ns a packet through
+ * a whole director against 439 (DR), 486 against 484 (NAT).
  */
 
 /** Bytes in front of a received frame: IPv6 + UDP + GUE with its options + 802.1Q fit, and IP headers are 16-byte aligned. */

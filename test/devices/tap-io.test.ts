@@ -147,27 +147,6 @@ test('a ring goes with its device, in every state, and leaves the interface to n
   return undefined;
 });
 
-test('a memory that is used again and again is read as it is now, and another beside it', (t) => {
-  const namespace = new Namespace(t);
-  if (!hasRings(namespace)) return t.pass('no io_uring here');
-  const device = open(t, namespace, { io: 'io_uring' });
-  const to = open(t, namespace, { io: 'burst' });
-  namespace.bridge(to.name, device.name);
-  receiveAll(to);
-  const many = (fill: number) => Array.from({ length: 64 }, (_, i) => experimentalFrame(60, fill + i));
-  const kept = batchOf(many(0));
-  for (let round = 1; round <= 20; round++) {
-    kept.offsets.forEach((offset, i) => {
-      kept.memory.set(experimentalFrame(60, round + i), offset);
-    });
-    t.is(device.transmit(kept), 64);
-    t.deepEqual(receiveAll(to).filter(isExperimental), many(round));
-    t.is(device.transmit(batchOf(many(round + 100))), 64);
-    t.deepEqual(receiveAll(to).filter(isExperimental), many(round + 100));
-  }
-  return undefined;
-});
-
 test('a TAP that stays can be opened again as soon as the process that wrote to it by a ring was killed', (t) => {
   const namespace = new Namespace(t);
   if (!hasRings(namespace)) return t.pass('no io_uring here');

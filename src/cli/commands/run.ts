@@ -8,7 +8,7 @@ import { configOption, STATUS_CONFIGURATION } from './options.ts';
  * a packet takes 10 to 25 % less time in memory (`npm run bench -- micro --only bursts`). A library may not choose that
  * for its program; this is one.
  */
-const INLINE_MORE = '--max-inlined-bytecode-size-cumulative=3000';
+export const INLINE_MORE: string = '--max-inlined-bytecode-size-cumulative=3000';
 
 export const run: Command = new Command('run')
   .description('run a director in the foreground: SIGHUP reloads the file, SIGTERM hands over or drains, and stops')
