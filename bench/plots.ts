@@ -11,11 +11,12 @@ const BAR_HEIGHT = 16;
 /** Twice as many pixels as the SVG has units, for sharp letters. */
 const PNG_SCALE = 2;
 
-/** Writes `BENCH-FIGURE.svg` and `.png` for each figure of the rows into the folder. Returns the SVG files' names. */
-export async function writePlots(rows: readonly Row[], folder: string): Promise<string[]> {
+/** Writes `PREFIXBENCH-FIGURE.svg` and `.png` for each figure of the rows into the folder. Returns the SVG files' names. */
+export async function writePlots(rows: readonly Row[], folder: string, prefix = ''): Promise<string[]> {
   mkdirSync(folder, { recursive: true });
   const written: string[] = [];
-  for (const [name, group] of groups(rows)) {
+  for (const [figure, group] of groups(rows)) {
+    const name = prefix + figure;
     const svg = await new View(parse(compile(specification(group)).spec), { renderer: 'none' }).toSVG();
     writeFileSync(join(folder, `${name}.svg`), svg);
     const png = new Resvg(svg, { fitTo: { mode: 'zoom', value: PNG_SCALE }, background: 'white' }).render().asPng();

@@ -1,6 +1,6 @@
 /**
- * `npm run bench:readme -- FILE...`: puts runs that `npm run bench -- ... --json FILE` wrote into the README, between its
- * two benchmark marks, and draws their plots to `docs/bench`.
+ * `npm run bench:readme -- FILE...`: puts what runs have shown that `npm run bench -- ... --json FILE` wrote into the README,
+ * between its two benchmark marks, and all of their figures, with plots, into `docs/bench`.
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,39 +12,41 @@ import { comparisons, markdownTable, summaryLine } from './table.ts';
 const README = join(ROOT, 'README.md');
 const BEGIN = '<!-- benchmarks -->';
 const END = '<!-- /benchmarks -->';
-const PLOTS = 'docs/bench';
+const FOLDER = 'docs/bench';
+const FIGURES = join(FOLDER, 'README.md');
 
-/** What stands between the marks. */
-function section(report: Report, plots: readonly string[]): string {
-  const { date, machine, kernel, node, command, commit, seconds, rows } = report;
-  const { worse, better } = comparisons(rows);
-  const benches = [...new Set(rows.map((row) => row.bench))];
+/** When, where and how a run was. */
+function circumstances({ date, machine, kernel, node, command, commit, seconds, rows }: Report): string {
+  const when = `${date.slice(0, 10)}, ${Math.ceil(seconds / 60)} minutes`;
+  return `\`${command}\`, ${when}, on ${machine}, ${kernel}, Node ${node}, commit ${commit}. ${summaryLine(rows)}.`;
+}
+
+/** What a run has shown, worse and better. */
+function summary(report: Report): string {
+  const { worse, better } = comparisons(report.rows);
+  const lists = [...list('Worse than what it is compared with', worse), ...list('As good or better', better)];
+  return [circumstances(report), '', ...lists].join('\n');
+}
+
+/** All figures of a run, and plots of them. */
+async function figures(report: Report, prefix: string): Promise<string> {
+  const plots = await writePlots(report.rows, join(ROOT, FOLDER), prefix);
+  const images = plots.map((file) => `![${file.slice(0, -'.svg'.length)}](${file})`);
   return [
-    `\`${command}\`, ${date.slice(0, 10)}, ${Math.ceil(seconds / 60)} minutes, on ${machine}, ${kernel}, Node ${node},`,
-    `commit ${commit}. ${summaryLine(rows)}. Figures move with the machine; ratios within a round count.`,
+    '## `' + report.command + '`',
     '',
-    ...list('Worse than what it is compared with', worse),
-    ...list('As good or better', better),
-    ...benches.flatMap((bench) => [
-      `### ${bench}`,
-      '',
-      ...plots
-        .filter((file) => file.startsWith(`${bench}-`))
-        .map((file) => `![${file.slice(0, -'.svg'.length)}](${PLOTS}/${file})`),
-      '',
-      folded(`All figures of ${bench}`, markdownTable(rows.filter((row) => row.bench === bench))),
-      '',
-    ]),
+    circumstances(report),
+    '',
+    ...images,
+    '',
+    markdownTable(report.rows),
+    '',
   ].join('\n');
 }
 
 function list(heading: string, sentences: readonly string[]): string[] {
   if (sentences.length === 0) return [`**${heading}:** nothing.`, ''];
   return [`**${heading}:**`, '', ...sentences.map((sentence) => `- ${sentence}`), ''];
-}
-
-function folded(summary: string, body: string): string {
-  return `<details><summary>${summary}</summary>\n\n${body}\n\n</details>`;
 }
 
 const paths = process.argv.slice(2);
@@ -57,10 +59,12 @@ const text = readFileSync(README, 'utf8');
 const begin = text.indexOf(BEGIN);
 const end = text.indexOf(END);
 if (begin < 0 || end < begin) throw new Error(`README.md has no ${BEGIN} ... ${END}`);
-rmSync(join(ROOT, PLOTS), { recursive: true, force: true });
-const plots = await writePlots(
-  reports.flatMap(({ rows }) => rows),
-  join(ROOT, PLOTS),
-);
-const sections = reports.map((report) => section(report, plots)).join('\n');
-writeFileSync(README, `${text.slice(0, begin + BEGIN.length)}\n${sections}${text.slice(end)}`);
+rmSync(join(ROOT, FOLDER), { recursive: true, force: true });
+const pages: string[] = [];
+for (const report of reports) pages.push(await figures(report, reports.length === 1 ? '' : `${pages.length + 1}-`));
+const intro =
+  'Medians, in parentheses the least and the most. Figures move with the machine; ratios within a round count.';
+writeFileSync(join(ROOT, FIGURES), `# Benchmarks: all figures\n\n${intro}\n\n${pages.join('\n')}`);
+const link = `All figures, and plots of them: [${FIGURES}](${FIGURES}).\n`;
+const section = [...reports.map(summary), link].join('\n');
+writeFileSync(README, `${text.slice(0, begin + BEGIN.length)}\n${section}${text.slice(end)}`);

@@ -74,19 +74,25 @@ function barCell({ bar, meets }: Pick<Ratio, 'bar' | 'meets'>): string {
   return bar === undefined ? '' : `; bar ${formatBar(bar)}: ${meets === true ? 'met' : '**not met**'}`;
 }
 
-/** A sentence for each comparison with somebody else, those that are worse first. */
+/** What a figure of ours is to those of others: one sentence for each that is worse in anything, and each that is not. */
 export function comparisons(rows: readonly Row[]): {
   readonly worse: readonly string[];
   readonly better: readonly string[];
 } {
-  const worse: string[] = [];
-  const better: string[] = [];
+  const worse = new Map<string, string[]>();
+  const better = new Map<string, string[]>();
   for (const row of rows) {
+    const figure = `${row.subject}: ${row.figure}`;
     for (const { to, median } of row.ratios) {
-      const good = row.better === 'more' ? median >= 1 : median <= 1;
-      const sentence = `${row.case}, ${row.subject}: ${row.figure} ${formatNumber(median)} times that of ${to}`;
-      (good ? better : worse).push(sentence);
+      if (!Number.isFinite(median)) continue;
+      const isGood = row.better === 'more' ? median >= 1 : median <= 1;
+      const found = isGood ? better : worse;
+      found.set(figure, [...(found.get(figure) ?? []), `${formatNumber(median)} times ${to} (${row.case})`]);
     }
   }
-  return { worse, better };
+  return { worse: sentences(worse), better: sentences(better) };
+}
+
+function sentences(found: ReadonlyMap<string, readonly string[]>): string[] {
+  return Array.from(found, ([figure, cases]) => `${figure}: ${cases.join('; ')}`);
 }
