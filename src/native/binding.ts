@@ -1,6 +1,6 @@
 /**
- * The native addon, as it is: an opaque handle for each open descriptor and flat functions on it. Loaded when the first device of the kernel's
- * is opened, so that everything else works where it was not built.
+ * The native addon, as it is: an opaque handle for each open descriptor and flat functions on it. Loaded when the first device
+ * of the kernel's is opened, so that everything else works where it was not built.
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';

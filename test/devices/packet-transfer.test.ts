@@ -2,37 +2,21 @@
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
-import type { ExecutionContext } from 'ava';
 import { openDevice } from '../../src/daemon/devices.ts';
-import { type DetachedPacket, PacketDevice, type PacketOptions } from '../../src/devices/packet.ts';
+import { type DetachedPacket, PacketDevice } from '../../src/devices/packet.ts';
 import type { DirectorError } from '../../src/errors.ts';
 import { buildFrame } from '../../src/packet/build.ts';
 import { employAdopter } from './support/adopter.ts';
 import { batchOf, experimentalFrame, isExperimental, makeBatch, receiveAll } from './support/batch.ts';
 import { causeOf, failOnError } from './support/errors.ts';
 import { failDirectors } from './support/failing-director.ts';
-import { Namespace, testWithTaps as test } from './support/namespace.ts';
+import { type Namespace, testWithTaps as test } from './support/namespace.ts';
 import { until } from './support/until.ts';
+import { connect, open } from './support/veth.ts';
 
 const WAYS = ['af_packet', 'af_xdp'] as const;
 
 const descriptors = (): number => readdirSync('/proc/self/fd').length;
-
-/** Two namespaces connected by a veth: `wire0` in the first, `wire1` in the second. */
-function connect(t: ExecutionContext): [near: Namespace, far: Namespace] {
-  const near = new Namespace(t);
-  const far = new Namespace(t);
-  near.ip('link', 'add', 'wire0', 'type', 'veth', 'peer', 'name', 'wire1', 'netns', far.name);
-  near.ip('link', 'set', 'wire0', 'up');
-  far.ip('link', 'set', 'wire1', 'up');
-  return [near, far];
-}
-
-function open(t: ExecutionContext, namespace: Namespace, options: Partial<PacketOptions> = {}): PacketDevice {
-  const device = PacketDevice.open({ interface: 'wire0', namespace: namespace.name, ...options });
-  t.teardown(() => device.close());
-  return device;
-}
 
 /** What a device sends to `count` threads, as it arrives there. */
 function detach(device: PacketDevice, count: number): DetachedPacket[] {

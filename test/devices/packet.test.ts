@@ -11,9 +11,10 @@ import { buildFrame } from '../../src/packet/build.ts';
 import { SEGMENT_TCP4 } from '../../src/packet/offload.ts';
 import { batchOf, experimentalFrame, framesOf, makeBatch, receiveAll, UNTOUCHED } from './support/batch.ts';
 import { causeOf, failOnError, errorOf as thrownBy } from './support/errors.ts';
-import { Namespace, testWithTaps as test } from './support/namespace.ts';
+import { type Namespace, testWithTaps as test } from './support/namespace.ts';
 import { Responder } from './support/responder.ts';
 import { turns, until } from './support/until.ts';
+import { connect, open } from './support/veth.ts';
 
 type Ways = Pick<PacketOptions, 'io' | 'xdpMode'>;
 const WAYS: readonly Ways[] = [
@@ -22,22 +23,6 @@ const WAYS: readonly Ways[] = [
   { io: 'af_xdp', xdpMode: 'generic' },
 ];
 const nameOf = ({ io, xdpMode }: Ways): string => `${io}${xdpMode === undefined ? '' : ` ${xdpMode}`}`;
-
-/** Two namespaces connected by a veth: `wire0` in the first, `wire1` in the second. */
-function connect(t: ExecutionContext): [near: Namespace, far: Namespace] {
-  const near = new Namespace(t);
-  const far = new Namespace(t);
-  near.ip('link', 'add', 'wire0', 'type', 'veth', 'peer', 'name', 'wire1', 'netns', far.name);
-  near.ip('link', 'set', 'wire0', 'up');
-  far.ip('link', 'set', 'wire1', 'up');
-  return [near, far];
-}
-
-function open(t: ExecutionContext, namespace: Namespace, options: Partial<PacketOptions> = {}): PacketDevice {
-  const device = PacketDevice.open({ interface: 'wire0', namespace: namespace.name, ...options });
-  t.teardown(() => device.close());
-  return device;
-}
 
 /** Devices at both ends of a veth, that at the far end with a packet socket, and nothing waiting on them. */
 function openPair(t: ExecutionContext, way: Ways): [near: PacketDevice, far: PacketDevice, Namespace, Namespace] {

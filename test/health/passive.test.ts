@@ -2,19 +2,8 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import test from 'ava';
 import type { DestinationOptions, HandshakeCounts, HealthChange, HealthOptions } from '../../src/index.ts';
+import { NO_HANDSHAKES } from '../core/handshakes.ts';
 import { Lab, rs, tcp } from '../core/lab.ts';
-
-const NONE = {
-  started: 0,
-  completed: 0,
-  answered: 0,
-  timed: 0,
-  timedSeconds: 0,
-  repeated: 0,
-  refused: 0,
-  reset: 0,
-  expired: 0,
-};
 
 function labWith(method: 'masq' | 'route', ...servers: readonly number[]): Lab {
   const lab = new Lab();
@@ -30,12 +19,12 @@ function counts(lab: Lab, n = 11): HandshakeCounts {
 
 test('NAT: a handshake is counted step by step, and timed', (t) => {
   const lab = labWith('masq', 11);
-  t.deepEqual(counts(lab), NONE);
+  t.deepEqual(counts(lab), NO_HANDSHAKES);
   lab.client('S');
-  t.deepEqual(counts(lab), { ...NONE, started: 1 });
+  t.deepEqual(counts(lab), { ...NO_HANDSHAKES, started: 1 });
   lab.sleep(0.05);
   lab.server(11, 'SA');
-  const answered = { ...NONE, started: 1, answered: 1, timed: 1, timedSeconds: 0.05 };
+  const answered = { ...NO_HANDSHAKES, started: 1, answered: 1, timed: 1, timedSeconds: 0.05 };
   t.deepEqual(counts(lab), answered);
   lab.server(11, 'SA');
   lab.client('A');
@@ -58,16 +47,16 @@ test('NAT: SYNs that are refused, repeated, answered late, or never', (t) => {
   const lab = labWith('masq', 11);
   lab.client('S', { port: 1 });
   lab.server(11, 'RA', { toPort: 1 });
-  t.deepEqual(counts(lab), { ...NONE, started: 1, refused: 1 });
+  t.deepEqual(counts(lab), { ...NO_HANDSHAKES, started: 1, refused: 1 });
   lab.client('S', { port: 2 });
   lab.sleep(1);
   lab.client('S', { port: 2 });
   lab.client('S', { port: 2 });
-  t.deepEqual(counts(lab), { ...NONE, started: 2, refused: 1, repeated: 1 });
+  t.deepEqual(counts(lab), { ...NO_HANDSHAKES, started: 2, refused: 1, repeated: 1 });
   lab.server(11, 'SA', { toPort: 2 });
   t.deepEqual(
     counts(lab),
-    { ...NONE, started: 2, refused: 1, repeated: 1, answered: 1 },
+    { ...NO_HANDSHAKES, started: 2, refused: 1, repeated: 1, answered: 1 },
     'which SYN was answered is not known',
   );
   lab.client('S', { port: 2 });
@@ -96,12 +85,12 @@ test('DR: what the client’s segments tell, and no more', (t) => {
   const lab = labWith('route', 11);
   lab.client('S', { port: 1 });
   lab.client('A', { port: 1 });
-  t.deepEqual(counts(lab), { ...NONE, started: 1, completed: 1 });
+  t.deepEqual(counts(lab), { ...NO_HANDSHAKES, started: 1, completed: 1 });
   lab.client('S', { port: 2 });
   lab.client('S', { port: 2 });
-  t.deepEqual(counts(lab), { ...NONE, started: 2, completed: 1, repeated: 1 });
+  t.deepEqual(counts(lab), { ...NO_HANDSHAKES, started: 2, completed: 1, repeated: 1 });
   lab.sleep(61);
-  t.deepEqual(counts(lab), { ...NONE, started: 2, completed: 1, repeated: 1, expired: 1 });
+  t.deepEqual(counts(lab), { ...NO_HANDSHAKES, started: 2, completed: 1, repeated: 1, expired: 1 });
 });
 
 test('with secure_tcp it is the same', (t) => {
@@ -123,7 +112,7 @@ test('with secure_tcp it is the same', (t) => {
 test('a packet that is only explained is not counted', (t) => {
   const lab = labWith('masq', 11);
   lab.director.explain('tcp 192.0.2.1:40000 > 10.0.0.100:80 S');
-  t.deepEqual(counts(lab), NONE);
+  t.deepEqual(counts(lab), NO_HANDSHAKES);
 });
 
 /** A lab in which servers refuse, or answer, connections of many clients. */

@@ -15,6 +15,7 @@ import type {
   ServiceOptions,
   Timeouts,
 } from '../../src/services/config.ts';
+import { NO_HANDSHAKES } from '../core/handshakes.ts';
 
 const SCHEDULERS = 'none rr wrr lc wlc sed nq sh dh lblc lblcr fo ovf mh twos'.split(' ');
 const INTERFACES = ['eth0', 'eth1'];
@@ -31,17 +32,6 @@ const FLAGS: Readonly<Record<SchedulerFlag, number>> = {
   'flag-3': 32,
 };
 const NO_STATS = { conns: 0, inPkts: 0, outPkts: 0, inBytes: 0, outBytes: 0 };
-const NO_HANDSHAKES = {
-  started: 0,
-  completed: 0,
-  answered: 0,
-  timed: 0,
-  timedSeconds: 0,
-  repeated: 0,
-  refused: 0,
-  reset: 0,
-  expired: 0,
-};
 const NO_RATES = { cps: 0, inPps: 0, outPps: 0, inBps: 0, outBps: 0 };
 
 function refuse(code: DirectorErrorCode): DirectorError {

@@ -17,7 +17,8 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
-import { type Device, Director, type FrameBatch, TapDevice } from '../../src/index.ts';
+import { WrappedDevice } from '../../src/devices/wrapped.ts';
+import { Director, type FrameBatch, TapDevice } from '../../src/index.ts';
 import { checkSums } from '../core/offloads.ts';
 import { Namespace, testWithTaps as test } from '../devices/support/namespace.ts';
 
@@ -27,37 +28,15 @@ const MTU = 1500;
 const LINK = 14;
 
 /** Passes a device through, and counts the frames that stand for several segments. */
-class Watched implements Device {
-  readonly device: TapDevice;
+class Watched extends WrappedDevice {
+  readonly tap: TapDevice;
   uncutIn = 0;
   uncutOut = 0;
   longestIn = 0;
 
-  constructor(device: TapDevice) {
-    this.device = device;
-  }
-
-  get name(): string {
-    return this.device.name;
-  }
-  get mac(): string {
-    return this.device.mac;
-  }
-  get mtu(): number {
-    return this.device.mtu;
-  }
-  get checksumOffload(): boolean {
-    return this.device.checksumOffload;
-  }
-  get segmentation(): number {
-    return this.device.segmentation;
-  }
-  get largestFrame(): number {
-    return this.device.largestFrame;
-  }
-
-  open(wake: () => void, fail: (error: Error) => void): void {
-    this.device.open(wake, fail);
+  constructor(tap: TapDevice) {
+    super(tap);
+    this.tap = tap;
   }
 
   receive(batch: FrameBatch): number {
@@ -72,10 +51,6 @@ class Watched implements Device {
   transmit(batch: FrameBatch): number {
     for (let i = 0; i < batch.count; i++) if (batch.segments[i] !== 0) this.uncutOut++;
     return this.device.transmit(batch);
-  }
-
-  close(): void {
-    this.device.close();
   }
 }
 
@@ -220,7 +195,7 @@ for (const [name, offload, comes, goes] of [
     t.is(outside.longestIn > 16_000, comes);
     t.is(inside.uncutIn > 0, offload.inside);
     t.like(net.director.counters(), { lost: 0 });
-    t.deepEqual(outside.device.drops.oversize, 0);
+    t.deepEqual(outside.tap.drops.oversize, 0);
   });
 }
 

@@ -79,7 +79,7 @@ class Running {
   }
 }
 
-/** Shows what passes a device. */
+/** Shows what passes a device. No WrappedDevice: whatever is behind a director knows devices by their interface only. */
 class WatchedDevice implements Device {
   readonly device: Device;
   readonly #look: (batch: FrameBatch, count: number, isIn: boolean) => void;
