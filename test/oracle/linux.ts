@@ -217,7 +217,10 @@ export class Linux {
       const program = dst.includes(':') ? 'ip6tables-legacy' : 'iptables-legacy';
       const rule = `-p ${proto} -d ${dst} --dport ${dport} -j MARK --set-mark ${value}`;
       await this.#must(`${program} -t mangle -A PREROUTING ${rule}`);
-    } else await sleep(step.sleep * 1000);
+    } else {
+      // Linux itself sleeps: on a busy machine its time may stand still while this process's goes on.
+      await this.#must(`busybox sleep ${step.sleep}`, COMMAND_MS + step.sleep * 1000);
+    }
     return { step, atMs: performance.now() };
   }
 
@@ -289,15 +292,15 @@ export class Linux {
     }
   }
 
-  async #must(command: string): Promise<void> {
-    const { status, out } = await this.#run(command);
+  async #must(command: string, timeoutMs = COMMAND_MS): Promise<void> {
+    const { status, out } = await this.#run(command, timeoutMs);
     if (status !== 0 || out !== '') throw new Error(`${command}: status ${status}: ${out}`);
   }
 
-  async #run(command: string): Promise<{ status: number; out: string }> {
+  async #run(command: string, timeoutMs = COMMAND_MS): Promise<{ status: number; out: string }> {
     // The mark is written in two parts, so that the terminal's echo of the command is no mark.
     this.#write(`{ ${command}; } 2>&1; echo "__E""ND__$?"\n`);
-    const out = await this.#readUntil(END, COMMAND_MS);
+    const out = await this.#readUntil(END, timeoutMs);
     const status = Number(await this.#readUntil('\n', COMMAND_MS));
     return { status, out };
   }
