@@ -165,7 +165,7 @@ export class Pipeline implements Datapath {
     const frames = port.device.receive(this.#incoming as FrameBatch);
     this.received += frames;
     const untagged = interfaceOf(interfaces, 0);
-    if (untagged !== null) this.#shortcut.readAhead(offsets, lengths, frames);
+    if (untagged !== null) this.#shortcut.begin(offsets, lengths, frames);
     let requests = this.#mayShortenRequests();
     let replies = this.#mayShortenReplies();
     for (let i = 0; i < frames; i++) {
@@ -175,7 +175,7 @@ export class Pipeline implements Datapath {
       try {
         const isWhole = !checksumOffload || (partial[i] | segments[i]) === 0;
         if (isWhole && untagged !== null) {
-          verdict = this.#shortcut.take(untagged, offsets[i], lengths[i], requests, replies);
+          verdict = this.#shortcut.take(untagged, i, requests, replies);
           if (verdict !== LONG_WAY) {
             this.verdicts[verdict]++;
             continue;

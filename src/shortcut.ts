@@ -1,13 +1,15 @@
 /**
- * The short way of ordinary packets, in one function: a whole IPv4 packet of TCP or UDP, of a connection that is there and
+ * The short way of ordinary packets: a whole IPv4 packet of TCP or UDP, of a connection that is there and
  * stays in its state, from a client to a server that is there and whose MAC address is known, or from a NAT server back.
  *
  * What is done to such a packet is exactly what pipeline.ts does to it, step by step and in the same order (test/core/shortcut.test.ts
  * compares them); but nothing is changed before it is certain that nothing out of the ordinary comes up. If something does,
  * {@link Shortcut.take} returns {@link LONG_WAY}, and the packet goes the way that pipeline.ts describes.
  *
- * It is worth its lines because what is known of a packet stays in local variables and small fields, and because V8 can put
- * its few functions into one another: a packet takes about a third of the time of the long way (`npm run bench -- micro`).
+ * It is worth its lines because what is known of a packet stays in local variables and small fields, and because V8 puts what
+ * it calls into its few functions: a packet takes about a third of the time of the long way (`npm run bench -- micro`). V8 puts
+ * no more than 920 bytes of bytecode into a function, and none that is longer than 460 itself. So #fromClient and #fromServer
+ * are long on purpose, each with 920 bytes of its own; what is written out in them counts for nothing.
  */
 import type { Connections } from './conntrack/connections.ts';
 import * as method from './conntrack/forward-method.ts';
@@ -61,13 +63,6 @@ const { halves, foldShort } = checksum;
 const { TUNNEL_IPIP } = destinations;
 /** Any shorter frame holds neither a TCP nor a UDP header. */
 const LEAST_FRAME = ethernet.ETHERNET_HEADER + ipv4.IPV4_HEADER + udp.UDP_HEADER;
-/**
- * Fewer connections are in the cache all the time. With 1000, and small frames that outrun the director, the kernel has used it
- * since: there reading ahead takes the time in JavaScript from 178 to 152 ns a packet (medians of 16 rounds).
- */
-const LEAST_CONNECTIONS_AHEAD = 256;
-/** Of fewer frames hardly anything can be read at once. */
-const LEAST_AHEAD = 4;
 /** Of a way that even tunnelled packets can go (RFC 791 3.2). */
 const LEAST_MTU = 68 + ipv4.IPV4_HEADER;
 /** The two ends of a packet. */
@@ -107,11 +102,16 @@ export class Shortcut {
   /** Source and destination port. */
   #ports = 0;
   #tcpFlags = 0;
-  // Its connection, and when that will end.
-  #timeout = 0;
-  #expires = 0;
-  /** The buckets of a burst. */
-  readonly #buckets = new Int32Array(BURST);
+  // The burst at hand: its frames, the first row for each, and the state of the table when those were read.
+  #offsets: Int32Array = new Int32Array(0);
+  #lengths: Int32Array = new Int32Array(0);
+  readonly #firsts = new Int32Array(BURST);
+  #changes = 0;
+
+  // The address, protocol and port that was last seen to be no connection's client, and when.
+  #noClient = 0;
+  #noClientPort = -1;
+  #noClientChanges = 0;
 
   constructor(dp: Datapath) {
     this.#dp = dp;
@@ -124,14 +124,42 @@ export class Shortcut {
   }
 
   /**
-   * Sends on the complete frame of `length` bytes at `frame`, if it is an ordinary packet.
+   * Takes a burst of frames up, which {@link take} is then called for in their order. What it needs of the connection table is
+   * read for all of them at once, for that takes much less time than one after the other.
+   */
+  begin(offsets: Int32Array, lengths: Int32Array, frames: number): void {
+    const table = this.#table;
+    const view = this.#view;
+    const firsts = this.#firsts;
+    this.#offsets = offsets;
+    this.#lengths = lengths;
+    this.#changes = table.changes;
+    for (let i = 0; i < frames; i++) {
+      firsts[i] = 0;
+      const ip = offsets[i] + ETHERNET_HEADER;
+      if (lengths[i] < LEAST_FRAME || view.getUint16(ip - 2) !== ETHERTYPE_IPV4) continue;
+      const protocol = view.getUint8(ip + 9);
+      const ports = view.getInt32(ip + IPV4_HEADER);
+      const destination = view.getInt32(ip + 16);
+      firsts[i] = this.#host.isOwn4(destination)
+        ? table.bucket4(protocol, view.getInt32(ip + 12), ports >>> 16)
+        : table.bucket4(protocol, destination, ports & 0xffff);
+    }
+    table.readAhead(firsts, frames);
+  }
+
+  /**
+   * Sends on a complete frame of the burst, if it is an ordinary packet.
    * @param on the interface without a VLAN that it came in by.
+   * @param i which one it is.
    * @param requests whether packets from clients may go the short way now.
    * @param replies whether those from NAT servers may.
    * @returns its verdict, or {@link LONG_WAY}.
    */
-  take(on: Interface, frame: number, length: number, requests: boolean, replies: boolean): number {
+  take(on: Interface, i: number, requests: boolean, replies: boolean): number {
     const view = this.#view;
+    const frame = this.#offsets[i];
+    const length = this.#lengths[i];
     if (length < LEAST_FRAME) return LONG_WAY;
     const isIpv4 = view.getUint16(frame + 12) === ETHERTYPE_IPV4;
     if (!isIpv4 || view.getUint16(frame) !== on.macHigh || view.getInt32(frame + 2) !== on.macLow) return LONG_WAY;
@@ -166,49 +194,22 @@ export class Shortcut {
     this.#destination = destination;
     this.#ports = view.getInt32(ip + IPV4_HEADER);
     this.#tcpFlags = tcpFlags;
-    if (host.isOwn4(destination)) return requests ? this.#fromClient(protocol, source, destination) : LONG_WAY;
+    if (host.isOwn4(destination)) return requests ? this.#fromClient(i, protocol, source, destination) : LONG_WAY;
     if (!replies || !isHostAddress(destination) || host.isBroadcastWord4(destination)) return LONG_WAY;
-    return this.#fromServer(protocol, source, destination);
+    return this.#fromServer(i, protocol, source, destination);
   }
 
-  /**
-   * Reads ahead what {@link take} will need of the connection table for a burst of frames, if that is worth it. It decides
-   * nothing.
-   */
-  readAhead(offsets: Int32Array, lengths: Int32Array, frames: number): void {
-    const table = this.#table;
-    if (table.size < LEAST_CONNECTIONS_AHEAD || frames < LEAST_AHEAD) return;
-    const view = this.#view;
-    const buckets = this.#buckets;
-    let found = 0;
-    for (let i = 0; i < frames; i++) {
-      const ip = offsets[i] + ETHERNET_HEADER;
-      if (lengths[i] < LEAST_FRAME || view.getUint16(ip - 2) !== ETHERTYPE_IPV4) continue;
-      const protocol = view.getUint8(ip + 9);
-      const ports = view.getInt32(ip + IPV4_HEADER);
-      const destination = view.getInt32(ip + 16);
-      buckets[found++] = this.#host.isOwn4(destination)
-        ? table.bucket4(protocol, view.getInt32(ip + 12), ports >>> 16)
-        : table.bucket4(protocol, destination, ports & 0xffff);
-    }
-    table.readAhead(buckets, found);
-  }
-
-  #fromClient(protocol: number, source: number, destination: number): number {
-    const table = this.#table;
+  #fromClient(i: number, protocol: number, source: number, destination: number): number {
     const ports = this.#ports;
-    if (
-      table.first4(protocol, destination, ports & 0xffff) !== 0 &&
-      table.findReply4(protocol, destination, ports & 0xffff, source, ports >>> 16) !== 0
-    ) {
-      return LONG_WAY;
-    }
-    const row = table.findRequest4(protocol, source, destination, ports);
-    return row !== 0 && this.#isUsual(row, INPUT) ? this.#toServer(row, protocol) : LONG_WAY;
-  }
-
-  #toServer(row: number, protocol: number): number {
+    if (this.#mayBeReply(protocol, destination, ports & 0xffff)) return LONG_WAY;
+    const first = this.#first(i, protocol, source, ports >>> 16);
+    const row = this.#table.findRequest4(first, protocol, source, destination, ports);
+    if (row === 0) return LONG_WAY;
     const rows = this.#rows;
+    const timeout = this.#connections.timeoutIfUnchanged(row, INPUT, this.#tcpFlags);
+    const expires = (this.#dp.tick + timeout) | 0;
+    if (timeout < 0 || ((expires - rows[row + EXPIRES]) | 0) < 0 || (rows[row + FLAGS] & UNUSUAL) !== 0)
+      return LONG_WAY;
     const server = this.#connections.destinationOf(row);
     if (server === null || !server.available) return LONG_WAY;
     const hop = this.#host.hopOf(server);
@@ -227,27 +228,46 @@ export class Shortcut {
       this.#rewrite(protocol, DST, rows[row + DADDR4], rows[row + META] & 0xffff);
     } else if (forward === TUNNEL && server.family === 4 && server.tunnelType === TUNNEL_IPIP) {
       verdict = VERDICT_TUNNEL;
-      this.#age();
       this.#encapsulate(hop.source[0], server.words[0]);
     } else return LONG_WAY;
     rows[row + IN_PKTS]++;
-    this.#restart(rows, row);
+    rows[row + TIMEOUT] = timeout;
+    rows[row + EXPIRES] = expires;
     countIn(this.#dp, server, total);
     this.#wire.sendIpv4(hop.neighbour, this.#ip - outer, total + outer);
     return verdict;
   }
 
-  #fromServer(protocol: number, source: number, destination: number): number {
-    const rows = this.#rows;
-    const ports = this.#ports;
-    const row = this.#table.findReply4(protocol, destination, ports & 0xffff, source, ports >>> 16);
-    if (row === 0 || !this.#isUsual(row, OUTPUT)) return LONG_WAY;
-    if ((rows[row + FLAGS] & FWD_MASK) !== MASQ || rows[row + CONTROL] !== 0) return LONG_WAY;
-    return this.#toClient(row, protocol);
+  /** The first row of the bucket of this client, as it was read when the burst began, or is by now. */
+  #first(i: number, protocol: number, client: number, port: number): number {
+    const table = this.#table;
+    return table.changes === this.#changes ? this.#firsts[i] : table.first4(protocol, client, port);
   }
 
-  #toClient(row: number, protocol: number): number {
+  /** Whether a packet to the director is for a client of a connection: so with clients on the director's own host. */
+  #mayBeReply(protocol: number, destination: number, port: number): boolean {
+    const table = this.#table;
+    const key = (protocol << 16) | port;
+    const isKnown = this.#noClient === destination && this.#noClientPort === key;
+    if (isKnown && this.#noClientChanges === table.changes) return false;
+    if (table.hasClient4(protocol, destination, port)) return true;
+    this.#noClient = destination;
+    this.#noClientPort = key;
+    this.#noClientChanges = table.changes;
+    return false;
+  }
+
+  #fromServer(i: number, protocol: number, source: number, destination: number): number {
     const rows = this.#rows;
+    const ports = this.#ports;
+    const first = this.#first(i, protocol, destination, ports & 0xffff);
+    const row = this.#table.findReply4(first, protocol, destination, source, ports);
+    if (row === 0) return LONG_WAY;
+    const timeout = this.#connections.timeoutIfUnchanged(row, OUTPUT, this.#tcpFlags);
+    const expires = (this.#dp.tick + timeout) | 0;
+    if (timeout < 0 || ((expires - rows[row + EXPIRES]) | 0) < 0 || (rows[row + FLAGS] & UNUSUAL) !== 0)
+      return LONG_WAY;
+    if ((rows[row + FLAGS] & FWD_MASK) !== MASQ || rows[row + CONTROL] !== 0) return LONG_WAY;
     const server = this.#connections.destinationOf(row);
     if (server === null || !server.available) return LONG_WAY;
     const next = this.#host.nextHop4(this.#destination);
@@ -255,25 +275,11 @@ export class Shortcut {
     if (next === null || !isReachable(next) || total > next.interface.mtu || !this.#hasChecksum(protocol))
       return LONG_WAY;
     this.#rewrite(protocol, SRC, rows[row + VADDR4], rows[row + PORTS] & 0xffff);
-    this.#restart(rows, row);
+    rows[row + TIMEOUT] = timeout;
+    rows[row + EXPIRES] = expires;
     countOut(this.#dp, server, total);
     this.#wire.sendIpv4(next, this.#ip, total);
     return VERDICT_REPLY;
-  }
-
-  /** Whether the packet does nothing to its connection but to start its timer again, for no less than there is left. */
-  #isUsual(row: number, direction: number): boolean {
-    const rows = this.#rows;
-    const timeout = this.#connections.timeoutIfUnchanged(row, direction, this.#tcpFlags);
-    const expires = (this.#dp.tick + timeout) | 0;
-    this.#timeout = timeout;
-    this.#expires = expires;
-    return timeout >= 0 && ((expires - rows[row + EXPIRES]) | 0) >= 0 && (rows[row + FLAGS] & UNUSUAL) === 0;
-  }
-
-  #restart(rows: Int32Array, row: number): void {
-    rows[row + TIMEOUT] = this.#timeout;
-    rows[row + EXPIRES] = this.#expires;
   }
 
   /** One from the time to live. */
@@ -308,16 +314,19 @@ export class Shortcut {
     view.setUint16(at, check === 0 && protocol === PROTO_UDP ? 0xffff : check);
   }
 
-  /** IP in IP: writes the outer header. */
+  /** IP in IP: takes one from the time to live and writes the outer header. */
   #encapsulate(source: number, destination: number): void {
     const view = this.#view;
-    const outer = this.#ip - IPV4_HEADER;
+    const ip = this.#ip;
+    const outer = ip - IPV4_HEADER;
     const sizes = this.#sizes;
+    const aged = (this.#control >>> 16) - 0x100;
+    view.setInt32(ip + 8, (aged << 16) | (~foldShort(halves(~this.#control) + aged) & 0xffff));
     const tos = outerTos((sizes >>> 16) & 0xff);
     const df = this.#dp.sysctl.pmtu_disc !== 0 ? this.#fragment & DF : 0;
     const id = df === 0 ? nextIdentification() : 0;
     const first = (VERSION_IHL << 24) | (tos << 16) | ((sizes & 0xffff) + IPV4_HEADER);
-    const control = (((this.#control >>> 16) - 0x100) & 0xff00) | PROTO_IPIP;
+    const control = (aged & 0xff00) | PROTO_IPIP;
     const sum = halves(first) + id + df + control + halves(source) + halves(destination);
     view.setInt32(outer, first);
     view.setInt32(outer + 4, (id << 16) | df);

@@ -37,6 +37,8 @@ export class ConnectionTable {
   limit: SharedLimit | null = null;
   /** How many connections with an unknown client port there are: only then is the second lookup worth making. */
   withoutClientPort = 0;
+  /** How often a row was made to be found, or not to be found any more: whoever remembers what was found compares them. */
+  changes = 0;
 
   /** First row of each bucket. At least as many buckets as rows, so chains stay short. */
   readonly #heads: Int32Array;
@@ -169,10 +171,13 @@ export class ConnectionTable {
     return (h ^ (h >>> 16)) & this.#mask;
   }
 
-  /** As {@link lookupIn} with the client's port, for addresses of one word and ports as they stand in a packet. */
-  findRequest4(protocol: number, client: number, virtual: number, ports: number): number {
+  /**
+   * As {@link lookupIn} with the client's port, for addresses of one word and ports as they stand in a packet.
+   * @param first what {@link first4} says.
+   */
+  findRequest4(first: number, protocol: number, client: number, virtual: number, ports: number): number {
     const { rows } = this;
-    let row = this.first4(protocol, client, ports >>> 16);
+    let row = first;
     while (row !== 0) {
       if (
         rows[row + PORTS] === ports &&
@@ -188,8 +193,20 @@ export class ConnectionTable {
     return 0;
   }
 
+  /** Whether a connection has this client; for addresses of one word. */
+  hasClient4(protocol: number, client: number, port: number): boolean {
+    const { rows } = this;
+    let row = this.first4(protocol, client, port);
+    while (row !== 0) {
+      const isTheirs = rows[row + CADDR] === client && rows[row + PORTS] >>> 16 === port;
+      if (isTheirs && ((rows[row + META] >>> 16) & 0xff) === protocol) return true;
+      row = rows[row + NEXT];
+    }
+    return false;
+  }
+
   /**
-   * Reads the first `count` of these buckets, and then the first row of each. A row takes the time of two reads from memory
+   * Puts the first row of each of `count` buckets in the bucket's place, and reads those rows. A row takes the time of two reads from memory
    * that depend on each other; in loops as short as these the processor has many of them under way at once.
    */
   readAhead(buckets: Int32Array, count: number): void {
@@ -209,10 +226,12 @@ export class ConnectionTable {
     return this.#heads[this.bucket4(protocol, client, port)];
   }
 
-  /** As {@link lookupOut}, for addresses of one word. */
-  findReply4(protocol: number, client: number, clientPort: number, server: number, serverPort: number): number {
+  /** As {@link lookupOut}, for addresses of one word and ports as they stand in a packet. @param first as above. */
+  findReply4(first: number, protocol: number, client: number, server: number, packetPorts: number): number {
     const { rows } = this;
-    let row = this.first4(protocol, client, clientPort);
+    const clientPort = packetPorts & 0xffff;
+    const serverPort = packetPorts >>> 16;
+    let row = first;
     while (row !== 0) {
       const ports = rows[row + PORTS];
       if (rows[row + CADDR] === client && ports >>> 16 === clientPort) {
@@ -283,6 +302,7 @@ export class ConnectionTable {
     const bucket = this.#bucketOfRow(row);
     rows[row + NEXT] = this.#heads[bucket];
     this.#heads[bucket] = row;
+    this.changes = (this.changes + 1) | 0;
     rows[row + FLAGS] |= HASHED;
     if ((rows[row + FLAGS] & NO_CPORT) !== 0) this.withoutClientPort++;
   }
@@ -299,6 +319,7 @@ export class ConnectionTable {
       while (rows[previous + NEXT] !== row) previous = rows[previous + NEXT];
       rows[previous + NEXT] = next;
     }
+    this.changes = (this.changes + 1) | 0;
     rows[row + FLAGS] &= ~HASHED;
     if ((rows[row + FLAGS] & NO_CPORT) !== 0) this.withoutClientPort--;
   }

@@ -9,6 +9,9 @@ export class AddressMap<T> {
   #keys: Int32Array;
   #values: (T | null)[];
   #size = 0;
+  /** Of addresses of one word: the last that was found, 0 for none, and a bit for each that is stored. */
+  #found = 0;
+  #bits = 0;
 
   /** @param width words of an address: 1 for IPv4, 4 for IPv6. */
   constructor(width: number) {
@@ -40,6 +43,17 @@ export class AddressMap<T> {
     }
   }
 
+  /**
+   * Whether something is stored for an address of one word. Mostly it is asked for the same address again, or for one of
+   * others among few that are stored: then no look-up is made.
+   */
+  has4(word: number): boolean {
+    if (word === this.#found && word !== 0) return true;
+    if (((this.#bits >>> bitOf(word)) & 1) === 0 || this.get4(word) === null) return false;
+    this.#found = word;
+    return true;
+  }
+
   set(words: Words, at: number, value: T): void {
     const width = this.#width;
     if (this.#size * 2 >= this.#values.length) this.#rebuild(this.#values.length * 2, null);
@@ -49,6 +63,7 @@ export class AddressMap<T> {
     if (this.#values[i] === null) this.#size++;
     this.#values[i] = value;
     for (let k = 0; k < width; k++) this.#keys[i * width + k] = words[at + k];
+    this.#bits |= 1 << bitOf(words[at]);
   }
 
   delete(words: Words, at: number): void {
@@ -74,8 +89,15 @@ export class AddressMap<T> {
     this.#keys = new Int32Array(slots * this.#width);
     this.#values = new Array(slots).fill(null);
     this.#size = 0;
+    this.#found = 0;
+    this.#bits = 0;
     values.forEach((value, i) => {
       if (value !== null && value !== without) this.set(keys, i * this.#width, value);
     });
   }
+}
+
+/** One of 32 bits, by the address. */
+function bitOf(word: number): number {
+  return Math.imul(word, 0x9e3779b1) >>> 27;
 }

@@ -111,7 +111,7 @@ export class Host {
 
   /** The same for an IPv4 address by itself. */
   isOwn4(word: number): boolean {
-    return this.#own4.get4(word) !== null;
+    return this.#own4.has4(word);
   }
 
   /** Whether the IPv4 address is the broadcast address of a network the director is on, or of all. */
