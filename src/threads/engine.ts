@@ -49,6 +49,8 @@ export class ThreadedEngine implements Engine {
   readonly #configuration: Configuration;
   readonly #listener: EngineListener;
   readonly #devices: readonly Device[];
+  /** Those that threads have, or are about to get. */
+  readonly #handedOn: Device[] = [];
   readonly #keepsAlive: boolean;
   readonly #links: readonly WorkerLink[];
   /** Those between the threads. */
@@ -79,13 +81,12 @@ export class ThreadedEngine implements Engine {
       ended: (why: DirectorError) => this.#lose(why),
     };
     this.#links = Array.from({ length: configuration.threads }, () => new WorkerLink(link, answerWithinMs));
-    const handedOn: Device[] = [];
     try {
       const { interfaces, clock, random: _, ...rest } = configuration;
       this.#all('prepare', { schedulers: rest.schedulers, engines: rest.engines });
       const transfers = this.#devices.map((device) => {
         const queues = device.transfer!(configuration.threads);
-        handedOn.push(device);
+        this.#handedOn.push(device);
         return queues;
       });
       this.#keepsAlive = transfers.some((queues) => queues.some(({ keepsAlive }) => keepsAlive));
@@ -109,7 +110,7 @@ export class ThreadedEngine implements Engine {
     } catch (error) {
       // What a thread has adopted is closed when it ends; the rest is taken back here.
       for (const one of this.#links) one.close();
-      for (const device of handedOn) device.close();
+      for (const device of this.#handedOn) device.close();
       throw error;
     }
   }
@@ -233,7 +234,8 @@ export class ThreadedEngine implements Engine {
     this.#isLost = true;
     for (const link of this.#links) link.fail(reason);
     this.#stopTimer?.();
-    for (const device of this.#devices) device.close();
+    // If it has ended before it took them, they are still whoever's they were.
+    for (const device of this.#handedOn) device.close();
     if (!this.#heard.has('deviceError')) return;
     for (const { name } of this.#configuration.interfaces)
       this.#guard(() => this.#listener('deviceError', name, reason));

@@ -226,6 +226,24 @@ test('a thread that ends is missed at once', (t) => {
   engine.stop();
 });
 
+test('a thread that ends before it has the devices leaves them as they were', (t) => {
+  const device = new MemoryDevice({ name: 'eth0', mac: '02:00:00:00:00:01' });
+  const module = new URL('./support/leaving.js', import.meta.url);
+  const make = () =>
+    new Director({ threads: 1, interfaces: [{ device }], schedulers: [{ module, export: 'leaving' }] });
+  t.is(refusal(make).code, 'ERR_WORKER');
+  const director = new Director({ interfaces: [{ device, addresses: ['10.0.0.1/24'] }] });
+  const sent: Uint8Array[] = [];
+  device.onTransmit = (frame) => sent.push(frame);
+  director.start();
+  const arp = { operation: 1, senderMac: '02:00:00:00:00:02', senderIp: '10.0.0.2', targetIp: '10.0.0.1' } as const;
+  const ethernet = { source: arp.senderMac, destination: 'ff:ff:ff:ff:ff:ff' };
+  device.inject(buildFrame({ ethernet, arp: { ...arp, targetMac: '00:00:00:00:00:00' } }));
+  director.poll();
+  t.is(sent.length, 1);
+  director.stop();
+});
+
 test('a listener for once hears of a lost thread, and listeners can be taken off and put on after that', (t) => {
   const device = new MemoryDevice({ name: 'eth0', mac: '02:00:00:00:00:01' });
   const director = new Director({
