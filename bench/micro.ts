@@ -20,8 +20,6 @@ const MODES: ReadonlyMap<string, string> = new Map([
 /** Packets of one round; a table's rows are visited at least in part. */
 const PACKETS = 2_000_000;
 const QUICK_PACKETS = 50_000;
-/** Below it the director reads nothing ahead, and the C program with the same table neither. */
-const READ_AHEAD_FROM = 256;
 const STEP_LIMIT_MS = 120_000;
 const BURST_LIMIT_MS = 900_000;
 const RATIO_BAR = { atMost: 2 };
@@ -59,7 +57,6 @@ class Player {
 
 async function* bursts(mode: string, flows: number, name: string, context: Context): AsyncGenerator<Row, void> {
   const { cleanup, quick, rounds, progress } = context;
-  const ahead = flows >= READ_AHEAD_FROM;
   const baseline = (how: string) =>
     new Player(new Program(cleanup, BURST_LIMIT_MS, [compileC('burst'), mode, String(flows), how]));
   const director = (...flags: readonly string[]) =>
@@ -75,8 +72,8 @@ async function* bursts(mode: string, flows: number, name: string, context: Conte
   const players = new Map([
     ['tapvs', director()],
     ['tapvs, more inlined', director(INLINE_MORE)],
-    ['C', baseline(ahead ? 'ahead' : 'plain')],
-    ...(ahead ? ([['C without reading ahead', baseline('plain')]] as const) : []),
+    ['C', baseline('ahead')],
+    ['C without reading ahead', baseline('plain')],
   ]);
   progress(`${name}: setting up`);
   const digests = new Set(await Promise.all(Array.from(players.values(), (player) => player.digest())));

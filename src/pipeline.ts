@@ -138,7 +138,6 @@ export class Pipeline implements Datapath {
     this.listener = parts.listener;
     const { pool } = parts.wire;
     this.view = pool.view;
-    this.#shortcut = new Shortcut(this);
     this.#incoming = {
       memory: pool.memory,
       offsets: pool.receiveOffsets,
@@ -148,6 +147,7 @@ export class Pipeline implements Datapath {
       room: pool.room,
       count: BURST,
     };
+    this.#shortcut = new Shortcut(this, this.#incoming.offsets, this.#incoming.lengths);
   }
 
   /**
@@ -165,16 +165,17 @@ export class Pipeline implements Datapath {
     const frames = port.device.receive(this.#incoming as FrameBatch);
     this.received += frames;
     const untagged = interfaceOf(interfaces, 0);
-    if (untagged !== null) this.#shortcut.begin(offsets, lengths, frames);
     let requests = this.#mayShortenRequests();
     let replies = this.#mayShortenReplies();
+    const isShortened = untagged !== null && (requests || replies);
+    if (isShortened) this.#shortcut.begin(frames);
     for (let i = 0; i < frames; i++) {
       this.#frame = offsets[i];
       this.#frameLength = lengths[i];
       let verdict = V.FAILED;
       try {
         const isWhole = !checksumOffload || (partial[i] | segments[i]) === 0;
-        if (isWhole && untagged !== null) {
+        if (isShortened && isWhole) {
           verdict = this.#shortcut.take(untagged, i, requests, replies);
           if (verdict !== LONG_WAY) {
             this.verdicts[verdict]++;

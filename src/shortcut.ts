@@ -7,9 +7,10 @@
  * {@link Shortcut.take} returns {@link LONG_WAY}, and the packet goes the way that pipeline.ts describes.
  *
  * It is worth its lines because what is known of a packet stays in local variables and small fields, and because V8 puts what
- * it calls into its few functions: a packet takes about a third of the time of the long way (`npm run bench -- micro`). V8 puts
- * no more than 920 bytes of bytecode into a function, and none that is longer than 460 itself. So #fromClient and #fromServer
- * are long on purpose, each with 920 bytes of its own; what is written out in them counts for nothing.
+ * it calls into its functions: a packet takes about a third of the time of the long way (`npm run bench -- micro`). V8 puts no
+ * more than 920 bytes of bytecode into a function, and nothing that is longer than 460 bytes itself. So #fromClient, #fromServer,
+ * #rewrite and #encapsulate (488 bytes, the shortest) are long on purpose: each is called, and has 920 bytes of its own. What
+ * is written out in them counts for nothing. (`node --print-bytecode --trace-turbo-inlining` tells, in Node 20.)
  */
 import type { Connections } from './conntrack/connections.ts';
 import * as method from './conntrack/forward-method.ts';
@@ -17,7 +18,7 @@ import * as layout from './conntrack/layout.ts';
 import type { ConnectionTable } from './conntrack/table.ts';
 import * as tcpState from './conntrack/tcp-state.ts';
 import { countIn, countOut, type Datapath } from './datapath.ts';
-import type { Host } from './host/host.ts';
+import type { Hop, Host } from './host/host.ts';
 import { isHostAddress, nextIdentification } from './host/icmp.ts';
 import type { Interface } from './host/interface.ts';
 import * as neighbour from './host/neighbours.ts';
@@ -29,6 +30,7 @@ import * as ipv4 from './packet/ipv4.ts';
 import { BURST } from './packet/pool.ts';
 import * as tcp from './packet/tcp.ts';
 import * as udp from './packet/udp.ts';
+import type { Destination } from './services/destination.ts';
 import * as destinations from './services/destination.ts';
 import { V } from './verdicts.ts';
 
@@ -103,8 +105,8 @@ export class Shortcut {
   #ports = 0;
   #tcpFlags = 0;
   // The burst at hand: its frames, the first row for each, and the state of the table when those were read.
-  #offsets: Int32Array = new Int32Array(0);
-  #lengths: Int32Array = new Int32Array(0);
+  readonly #offsets: Int32Array;
+  readonly #lengths: Int32Array;
   readonly #firsts = new Int32Array(BURST);
   #changes = 0;
 
@@ -113,8 +115,11 @@ export class Shortcut {
   #noClientPort = -1;
   #noClientChanges = 0;
 
-  constructor(dp: Datapath) {
+  /** @param offsets where the frames of a burst begin. @param lengths how long they are. */
+  constructor(dp: Datapath, offsets: Int32Array, lengths: Int32Array) {
     this.#dp = dp;
+    this.#offsets = offsets;
+    this.#lengths = lengths;
     this.#view = dp.view;
     this.#host = dp.host;
     this.#wire = dp.wire;
@@ -127,12 +132,12 @@ export class Shortcut {
    * Takes a burst of frames up, which {@link take} is then called for in their order. What it needs of the connection table is
    * read for all of them at once, for that takes much less time than one after the other.
    */
-  begin(offsets: Int32Array, lengths: Int32Array, frames: number): void {
+  begin(frames: number): void {
     const table = this.#table;
     const view = this.#view;
+    const offsets = this.#offsets;
+    const lengths = this.#lengths;
     const firsts = this.#firsts;
-    this.#offsets = offsets;
-    this.#lengths = lengths;
     this.#changes = table.changes;
     for (let i = 0; i < frames; i++) {
       firsts[i] = 0;
@@ -145,7 +150,7 @@ export class Shortcut {
         ? table.bucket4(protocol, view.getInt32(ip + 12), ports >>> 16)
         : table.bucket4(protocol, destination, ports & 0xffff);
     }
-    table.readAhead(firsts, frames);
+    table.firstRows(firsts, frames);
   }
 
   /**
@@ -228,7 +233,7 @@ export class Shortcut {
       this.#rewrite(protocol, DST, rows[row + DADDR4], rows[row + META] & 0xffff);
     } else if (forward === TUNNEL && server.family === 4 && server.tunnelType === TUNNEL_IPIP) {
       verdict = VERDICT_TUNNEL;
-      this.#encapsulate(hop.source[0], server.words[0]);
+      this.#encapsulate(hop, server);
     } else return LONG_WAY;
     rows[row + IN_PKTS]++;
     rows[row + TIMEOUT] = timeout;
@@ -244,7 +249,10 @@ export class Shortcut {
     return table.changes === this.#changes ? this.#firsts[i] : table.first4(protocol, client, port);
   }
 
-  /** Whether a packet to the director is for a client of a connection: so with clients on the director's own host. */
+  /**
+   * Whether a packet to the director is for a client of a connection: so when the director has got the client's address since,
+   * or the connection is of another director.
+   */
   #mayBeReply(protocol: number, destination: number, port: number): boolean {
     const table = this.#table;
     const key = (protocol << 16) | port;
@@ -315,8 +323,10 @@ export class Shortcut {
   }
 
   /** IP in IP: takes one from the time to live and writes the outer header. */
-  #encapsulate(source: number, destination: number): void {
+  #encapsulate(hop: Hop, server: Destination): void {
     const view = this.#view;
+    const source = hop.source[0];
+    const destination = server.words[0];
     const ip = this.#ip;
     const outer = ip - IPV4_HEADER;
     const sizes = this.#sizes;

@@ -193,7 +193,7 @@ export class ConnectionTable {
     return 0;
   }
 
-  /** Whether a connection has this client; for addresses of one word. */
+  /** Whether a connection, or a template, has this client; for addresses of one word. */
   hasClient4(protocol: number, client: number, port: number): boolean {
     const { rows } = this;
     let row = this.first4(protocol, client, port);
@@ -206,10 +206,11 @@ export class ConnectionTable {
   }
 
   /**
-   * Puts the first row of each of `count` buckets in the bucket's place, and reads those rows. A row takes the time of two reads from memory
-   * that depend on each other; in loops as short as these the processor has many of them under way at once.
+   * Puts the first row of each of `count` buckets, or 0, in the bucket's place, and reads those rows. A row takes the time of
+   * two reads from memory that depend on each other; in loops as short as these the processor has many of them under way at
+   * once.
    */
-  readAhead(buckets: Int32Array, count: number): void {
+  firstRows(buckets: Int32Array, count: number): void {
     const heads = this.#heads;
     const { rows } = this;
     for (let i = 0; i < count; i++) buckets[i] = heads[buckets[i]];
@@ -218,7 +219,7 @@ export class ConnectionTable {
     this.wasRead = read;
   }
 
-  /** Of no meaning, but that what {@link readAhead} reads is used for something. */
+  /** Of no meaning, but that what {@link firstRows} reads is used for something. */
   wasRead = 0;
 
   /** The first row of the bucket that a client's connections are in, or 0; for addresses of one word. */
@@ -226,21 +227,21 @@ export class ConnectionTable {
     return this.#heads[this.bucket4(protocol, client, port)];
   }
 
-  /** As {@link lookupOut}, for addresses of one word and ports as they stand in a packet. @param first as above. */
-  findReply4(first: number, protocol: number, client: number, server: number, packetPorts: number): number {
+  /** As {@link lookupOut}, for addresses of one word and ports as they stand in a packet. @param first see {@link findRequest4}. */
+  findReply4(first: number, protocol: number, client: number, server: number, ports: number): number {
     const { rows } = this;
-    const clientPort = packetPorts & 0xffff;
-    const serverPort = packetPorts >>> 16;
+    const clientPort = ports & 0xffff;
+    const serverPort = ports >>> 16;
     let row = first;
     while (row !== 0) {
-      const ports = rows[row + PORTS];
-      if (rows[row + CADDR] === client && ports >>> 16 === clientPort) {
+      const its = rows[row + PORTS];
+      if (rows[row + CADDR] === client && its >>> 16 === clientPort) {
         const meta = rows[row + META];
         const flags = rows[row + FLAGS];
         const masq = (flags & FWD_MASK) === MASQ;
         if (
           ((meta >>> 16) & 0xff) === protocol &&
-          ((masq ? meta : ports) & 0xffff) === serverPort &&
+          ((masq ? meta : its) & 0xffff) === serverPort &&
           rows[row + (masq ? DADDR4 : VADDR4)] === server &&
           (flags & TEMPLATE) === 0
         ) {

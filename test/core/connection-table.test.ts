@@ -77,7 +77,9 @@ class Create implements Command {
     write(table.rows, row + CADDR, table.width, entry.client);
     write(table.rows, row + table.vaddr, table.width, entry.virtual);
     write(table.rows, row + table.daddr, table.width, entry.server);
+    const { changes } = table;
     table.hash(row);
+    if (table.changes === changes) throw new Error('a change unnoticed');
     model.entries.push({ ...entry, row, hashed: true });
   }
   toString(): string {
@@ -102,7 +104,9 @@ class Change implements Command {
     const at = this.index % model.entries.length;
     const entry = model.entries[at]!;
     const { row } = entry;
+    const { changes } = table;
     table.unhash(row);
+    if (table.changes === changes && entry.hashed) throw new Error('a change unnoticed');
     entry.hashed = false;
     model.entries.splice(at, 1);
     switch (this.what) {
@@ -181,6 +185,18 @@ class LookUp implements Command {
           : entry.virtual === to && entry.virtualPort === toPort),
     );
     expect('lookupOut', table.lookupOut(protocol, key, 0, fromPort, 4, toPort), reply);
+
+    if (table.width === 1) {
+      const [client, other] = [key[0]!, key[4]!];
+      const first = table.first4(protocol, client, fromPort);
+      const buckets = Int32Array.of(table.bucket4(protocol, client, fromPort));
+      table.firstRows(buckets, 1);
+      expect('firstRows', buckets[0], first);
+      expect('findRequest4', table.findRequest4(first, protocol, client, other, (fromPort << 16) | toPort), exact);
+      expect('findReply4', table.findReply4(first, protocol, client, other, (toPort << 16) | fromPort), reply);
+      const any = newest(model, (entry) => same(entry) && entry.clientPort === fromPort);
+      expect('hasClient4', table.hasClient4(protocol, client, fromPort), any !== 0);
+    }
 
     const template = newest(
       model,

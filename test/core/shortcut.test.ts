@@ -8,11 +8,14 @@ import { checksum } from '../../src/packet/checksum.ts';
 import { buildFrame } from '../../src/packet/index.ts';
 
 const BURSTS = 1500;
-const LONGEST_BURST = 12;
+const LONGEST_BURST = 64;
 const VIP = '10.0.0.100';
 const GATEWAY_MAC = '02:00:00:00:fe:fe';
 const MAC = '02:00:00:00:00:01';
 const VLAN = 5;
+/** A client that becomes the director's own address now and then, and is none again. */
+const FICKLE = '10.0.0.50';
+const CLIENT_PORTS = [1000, 1001, 1002];
 
 /** A small generator, so that a failure repeats. */
 function generator(seed: number): (below: number) => number {
@@ -66,6 +69,7 @@ function side(vlan: number, known: readonly number[]): Side {
     interfaces: [{ name: 'lan', device, ...(vlan === 0 ? {} : { vlan }), addresses: ['10.0.0.1/24'] }],
     neighbours: [
       { ip: '10.0.0.254', mac: GATEWAY_MAC, dev: 'lan' },
+      { ip: FICKLE, mac: '02:00:00:00:01:50', dev: 'lan' },
       ...known.map((n) => ({ ip: `10.0.0.${n}`, mac: `02:00:00:00:01:${n}`, dev: 'lan' })),
     ],
     routes: [{ to: '0.0.0.0/0', via: '10.0.0.254', dev: 'lan' }],
@@ -100,20 +104,21 @@ const METHODS: Readonly<Record<string, DestinationOptions>> = {
 function randomFrame(random: (below: number) => number): Uint8Array {
   const odd = random(8) === 0;
   const isTcp = random(3) > 0;
-  const client = `192.0.2.${random(4) + 1}`;
-  const clientPort = 1000 + random(3);
+  const client = random(5) === 0 ? FICKLE : `192.0.2.${random(4) + 1}`;
+  const clientPort = CLIENT_PORTS[random(CLIENT_PORTS.length)]!;
   const reply = random(3) === 0;
+  const toFickle = !reply && random(8) === 0;
   const server = `10.0.0.${11 + random(3)}`;
   const length = [0, 1, 10, 1432, 1460, 1480][odd ? random(6) : random(3)]!;
   const ports = reply
     ? { sourcePort: 8080, destinationPort: clientPort }
-    : { sourcePort: clientPort, destinationPort: isTcp || random(2) === 0 ? 80 : 53 };
+    : { sourcePort: clientPort, destinationPort: toFickle ? 1000 : isTcp || random(2) === 0 ? 80 : 53 };
   const ends = { ...ports, data: 'x'.repeat(length) };
   const frame = buildFrame({
     ethernet: { source: GATEWAY_MAC, destination: odd && random(6) === 0 ? 'ff:ff:ff:ff:ff:ff' : MAC },
     ip: {
       source: reply ? server : client,
-      destination: reply ? client : VIP,
+      destination: reply ? client : toFickle ? FICKLE : VIP,
       df: random(2) === 0,
       id: random(65536),
       tos: random(256),
@@ -152,6 +157,19 @@ function errorAbout(sent: Uint8Array, random: (below: number) => number): Uint8A
     ip: { source: `10.0.0.${[11, 254][random(2)]}`, destination: quoted.subarray(12, 16).join('.') },
     icmp: { type: type!, code: code!, rest: rest!, data: quoted },
   });
+}
+
+/** Makes the fickle client the director's own address, by a service, or the reverse. */
+function claimOrDisclaim(director: Director, method: string): void {
+  for (const port of CLIENT_PORTS) {
+    const key = { protocol: 'tcp', address: FICKLE, port } as const;
+    if (director.services().some((one) => one.address === FICKLE && one.port === port)) {
+      director.deleteService(key);
+    } else {
+      director.addService(key, { scheduler: 'rr' });
+      director.addDestination(key, { address: '10.0.0.12', port: method === 'masq' ? 8080 : port }, METHODS[method]);
+    }
+  }
 }
 
 /** Something that the short way has to heed, or to leave alone. */
@@ -207,6 +225,17 @@ function compare(t: ExecutionContext, method: string, seed: number, isUnruly: bo
       }
     });
   }
+  if (isUnruly) {
+    for (const { director } of [short, long]) {
+      // In the middle of a burst.
+      let created = 0;
+      director.on('connectionCreated', () => {
+        created++;
+        if (created % 13 === 0) claimOrDisclaim(director, method);
+        if (created % 17 === 0) director.sysctl.set('nat_icmp_send', (created / 17) % 2);
+      });
+    }
+  }
   const frameOf = () => {
     const oddity = isUnruly ? random(20) : -1;
     if (oddity === 0) return arpOf(random);
@@ -214,7 +243,14 @@ function compare(t: ExecutionContext, method: string, seed: number, isUnruly: bo
     return randomFrame(random);
   };
   for (let i = 0; i < BURSTS; i++) {
-    const burst = Array.from({ length: random(2) === 0 ? 1 : 1 + random(LONGEST_BURST) }, frameOf);
+    const burst = Array.from(
+      {
+        length: [1, 1 + random(8), 1 + random(LONGEST_BURST), LONGEST_BURST][
+          random(20) === 0 ? 2 + random(2) : random(2)
+        ],
+      },
+      frameOf,
+    );
     const [mine, theirs] = [short.send(burst), long.send(burst)].map((frames) => frames.join());
     if (mine !== theirs) t.is(mine, theirs, `burst ${i}: ${burst.map((frame) => Buffer.from(frame).toString('hex'))}`);
     const ms = random(50) === 0 ? random(400_000) : random(30);
@@ -238,3 +274,33 @@ for (const method of Object.keys(METHODS)) {
   for (const seed of [1, 2]) test(`${method}, seed ${seed}`, (t) => compare(t, method, seed, false));
   for (const seed of [3, 4]) test(`${method}, unruly, seed ${seed}`, (t) => compare(t, method, seed, true));
 }
+
+test('a packet to an address that was a client’s and is the director’s now is a reply before it is a request', (t) => {
+  const sides = [side(0, [11, 12]), side(VLAN, [11, 12])];
+  const both: Both = (change) => {
+    for (const { director } of sides) change(director);
+  };
+  const packet = (from: string, fromPort: number, to: string, toPort: number, flags: string) => {
+    const frame = buildFrame({
+      ethernet: { source: GATEWAY_MAC, destination: MAC },
+      ip: { source: from, destination: to },
+      tcp: { sourcePort: fromPort, destinationPort: toPort, flags },
+    });
+    const [mine, theirs] = sides.map((one) => one.send([frame]));
+    t.deepEqual(mine, theirs, `${from}:${fromPort} > ${to}:${toPort} ${flags}`);
+  };
+  const service = { protocol: 'tcp', address: VIP, port: 80 } as const;
+  both((director) => director.addService(service, { scheduler: 'rr' }));
+  both((director) => director.addDestination(service, { address: '10.0.0.11', port: 8080 }, { method: 'masq' }));
+  // The server is a client of the fickle address,
+  both((director) => claimOrDisclaim(director, 'masq'));
+  for (const flags of ['S', 'A', 'A']) packet('10.0.0.11', 8080, FICKLE, 1000, flags);
+  // and a moment later, from the same port, that one's server. (A SYN goes the long way: what is remembered stays.)
+  both((director) => claimOrDisclaim(director, 'masq'));
+  packet(FICKLE, 1000, VIP, 80, 'S');
+  both((director) => claimOrDisclaim(director, 'masq'));
+  for (const flags of ['A', 'A']) packet('10.0.0.11', 8080, FICKLE, 1000, flags);
+  t.deepEqual(sides[0]!.director.counters(), sides[1]!.director.counters());
+  t.deepEqual(sides[0]!.director.connections(), sides[1]!.director.connections());
+  both((director) => director.stop());
+});

@@ -23,8 +23,10 @@ import { mutate } from './mutations.ts';
 
 /** The kernel folds counters into what it shows every two seconds. */
 const FOLD_S = 2.5;
-/** More than two ticks of the kernel: what is due with the next one has happened. */
+/** More than a tick of the kernel: what is due with the next one has happened. */
 const TICK_S = 0.025;
+/** Within three ticks connections of a removed server end: measured 5 to 24 ms after the command. */
+const REMOVAL_S = 0.045;
 /** Timed scenarios are few, since Linux needs the time. */
 const TIMED_SHARE = 0.12;
 /** Overload defences take effect within a second. */
@@ -165,8 +167,7 @@ export class Generator {
 
   #change(): void {
     this.#push(change(this.#model));
-    // Connections of a removed server end one or two of the kernel's ticks later: measured 5 to 24 ms after the command.
-    if (this.#endsConnectionsOfRemoved) this.#queue.push({ step: { sleep: TICK_S } });
+    if (this.#endsConnectionsOfRemoved) this.#queue.push({ step: { sleep: REMOVAL_S } });
   }
 
   #statistics(): void {
