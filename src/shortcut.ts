@@ -1,6 +1,6 @@
 /**
- * The short way of ordinary packets: a whole IPv4 packet of TCP or UDP, of a connection that is there and
- * stays in its state, from a client to a server that is there and whose MAC address is known, or from a NAT server back.
+ * The short way of ordinary packets: a whole IPv4 packet of TCP or UDP, of a connection that is there and stays in its state,
+ * from a client to a server that is there and whose MAC address is known, or from a NAT server back.
  *
  * What is done to such a packet is exactly what pipeline.ts does to it, step by step and in the same order (test/core/shortcut.test.ts
  * compares them); but nothing is changed before it is certain that nothing out of the ordinary comes up. If something does,
@@ -211,6 +211,7 @@ export class Shortcut {
     const row = this.#table.findRequest4(first, protocol, source, destination, ports);
     if (row === 0) return LONG_WAY;
     const rows = this.#rows;
+    // Ordinary packets do nothing to their connection but to start its timer again, for no less than there is left.
     const timeout = this.#connections.timeoutIfUnchanged(row, INPUT, this.#tcpFlags);
     const expires = (this.#dp.tick + timeout) | 0;
     if (timeout < 0 || ((expires - rows[row + EXPIRES]) | 0) < 0 || (rows[row + FLAGS] & UNUSUAL) !== 0)
@@ -271,6 +272,7 @@ export class Shortcut {
     const first = this.#first(i, protocol, destination, ports & 0xffff);
     const row = this.#table.findReply4(first, protocol, destination, source, ports);
     if (row === 0) return LONG_WAY;
+    // As in #fromClient.
     const timeout = this.#connections.timeoutIfUnchanged(row, OUTPUT, this.#tcpFlags);
     const expires = (this.#dp.tick + timeout) | 0;
     if (timeout < 0 || ((expires - rows[row + EXPIRES]) | 0) < 0 || (rows[row + FLAGS] & UNUSUAL) !== 0)
@@ -330,6 +332,7 @@ export class Shortcut {
     const ip = this.#ip;
     const outer = ip - IPV4_HEADER;
     const sizes = this.#sizes;
+    // As #age does; see above why it is written out.
     const aged = (this.#control >>> 16) - 0x100;
     view.setInt32(ip + 8, (aged << 16) | (~foldShort(halves(~this.#control) + aged) & 0xffff));
     const tos = outerTos((sizes >>> 16) & 0xff);

@@ -227,7 +227,10 @@ export class ConnectionTable {
     return this.#heads[this.bucket4(protocol, client, port)];
   }
 
-  /** As {@link lookupOut}, for addresses of one word and ports as they stand in a packet. @param first see {@link findRequest4}. */
+  /**
+   * As {@link lookupOut}, for addresses of one word and ports as they stand in a packet.
+   * @param first what {@link first4} says.
+   */
   findReply4(first: number, protocol: number, client: number, server: number, ports: number): number {
     const { rows } = this;
     const clientPort = ports & 0xffff;

@@ -116,7 +116,7 @@ export class Host {
 
   /** Whether the IPv4 address is the broadcast address of a network the director is on, or of all. */
   isBroadcastWord4(word: number): boolean {
-    return word === -1 || this.#broadcast4.get4(word) !== null;
+    return word === -1 || this.#broadcast4.has4(word);
   }
 
   /** Whether the IPv4 address at `words[at]` is the broadcast address of a network the director is on, or of all. */

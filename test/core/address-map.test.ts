@@ -1,14 +1,14 @@
 import test from 'ava';
 import { AddressMap } from '../../src/host/address-map.ts';
+import { Random } from '../oracle/random.ts';
 
 test('an address is there from when it is set until it is deleted, however often it is asked for', (t) => {
   const map = new AddressMap<string>(1);
   const known = new Set<number>();
-  let state = 1;
+  const random = new Random(1);
   for (let i = 0; i < 20_000; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
     // Few addresses, so that they come again: 0.0.0.0, 255.255.255.255 and those around them.
-    const address = (state >>> 26) - 32;
+    const address = random.int(-32, 31);
     if (i % 7 === 0) {
       map.set(Int32Array.of(address), 0, `of ${address}`);
       known.add(address);
