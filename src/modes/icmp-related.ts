@@ -8,7 +8,7 @@ import { FLAGS, FWD_MASK, META, PORTS } from '../conntrack/layout.ts';
 import { OUTPUT } from '../conntrack/tcp-state.ts';
 import { countIn, countOut, type Datapath } from '../datapath.ts';
 import { checksum } from '../packet/checksum.ts';
-import { DST, dissectIpv4, hasPortNumbers, type Packet, readIpv4, SRC } from '../packet/dissect.ts';
+import { DST, dissectIpv4, hasPortNumbers, type Packet, readQuotedIpv4, SRC } from '../packet/dissect.ts';
 import * as icmp from '../packet/icmp.ts';
 import * as ipv4 from '../packet/ipv4.ts';
 import { NOT_OURS, SCHEDULED, type Scheduling } from '../services/schedule.ts';
@@ -31,7 +31,7 @@ function readInner4(inner: Packet, view: DataView, message: number, end: number)
   if (at + ipv4.IPV4_HEADER > end || !hasPortNumbers(ipv4.protocol(view, at))) return false;
   const headerLength = ipv4.headerLength(view, at);
   if (headerLength < ipv4.IPV4_HEADER) return false;
-  readIpv4(inner, view, at, headerLength, end - at);
+  readQuotedIpv4(inner, view, at, headerLength, end - at);
   return true;
 }
 
@@ -110,7 +110,7 @@ export function receiveRelated4(dp: Datapath, connections: Connections, scheduli
     : 0;
   let made = false;
   if (row === 0) {
-    if (dp.sysctl.schedule_icmp === 0 || (inner.fragment & ipv4.OFFSET_MASK) !== 0) return NOT_OURS;
+    if (dp.sysctl.schedule_icmp === 0) return NOT_OURS;
     const result = scheduling.schedule(dp, inner, connections, dp.marks.of(packet), true);
     if (result !== SCHEDULED) return result;
     row = scheduling.row;

@@ -7,9 +7,9 @@ import { MASQ } from '../conntrack/forward-method.ts';
 import { FLAGS, FWD_MASK, PORTS } from '../conntrack/layout.ts';
 import { countOut, type Datapath } from '../datapath.ts';
 import { checksum, fold, pseudoSum6 } from '../packet/checksum.ts';
-import { DST, dissectIpv6, hasPortNumbers, type Packet, readIpv6, SRC } from '../packet/dissect.ts';
+import { DST, dissectIpv6, hasPortNumbers, isLaterFragment, type Packet, readIpv6, SRC } from '../packet/dissect.ts';
 import * as icmpv6 from '../packet/icmpv6.ts';
-import { OFFSET_MASK, PROTO_ICMPV6, PROTO_TCP } from '../packet/ipv4.ts';
+import { PROTO_ICMPV6, PROTO_TCP } from '../packet/ipv4.ts';
 import * as ipv6 from '../packet/ipv6.ts';
 import { NOT_OURS, SCHEDULED, type Scheduling } from '../services/schedule.ts';
 import { V } from '../verdicts.ts';
@@ -20,7 +20,7 @@ import { PASS } from './outgoing.ts';
 function readInner6(inner: Packet, view: DataView, message: number, end: number): boolean {
   const at = message + icmpv6.ICMPV6_HEADER;
   if (at + ipv6.IPV6_HEADER > end || ipv6.version(view, at) !== 6 || !readIpv6(inner, view, at, end - at)) return false;
-  return (inner.fragment & OFFSET_MASK) === 0 && hasPortNumbers(inner.protocol);
+  return !isLaterFragment(inner) && hasPortNumbers(inner.protocol);
 }
 
 /** The connection of a packet, inside an error, that went from the client to the server; 0 when there is none. */

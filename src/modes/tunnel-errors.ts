@@ -6,7 +6,7 @@ import type { Connections } from '../conntrack/connections.ts';
 import { countOut, type Datapath } from '../datapath.ts';
 import { sendIcmpError } from '../host/icmp.ts';
 import { checksum } from '../packet/checksum.ts';
-import { DST, readIpv4, SRC } from '../packet/dissect.ts';
+import { DST, readIpv4, readQuotedIpv4, SRC } from '../packet/dissect.ts';
 import * as icmp from '../packet/icmp.ts';
 import * as ipv4 from '../packet/ipv4.ts';
 import { UDP_HEADER, destinationPort as udpDestinationPort } from '../packet/udp.ts';
@@ -35,16 +35,14 @@ export function receiveTunnelError(dp: Datapath, connections: Connections, messa
   if (outer + ipv4.IPV4_HEADER > end) return NO_TUNNEL;
   const protocol = ipv4.protocol(view, outer);
   if (protocol !== ipv4.PROTO_IPIP && protocol !== ipv4.PROTO_UDP && protocol !== ipv4.PROTO_GRE) return NO_TUNNEL;
-  if ((ipv4.fragment(view, outer) & ipv4.OFFSET_MASK) !== 0) {
-    return protocol === ipv4.PROTO_UDP ? NO_TUNNEL : TUNNEL_UNKNOWN;
-  }
+  if ((ipv4.fragment(view, outer) & ipv4.OFFSET_MASK) !== 0) return TUNNEL_UNKNOWN;
   const shim = outer + ipv4.headerLength(view, outer);
   const original = findOriginal(dp, protocol, ipv4.destination(view, outer), shim, end);
   if (original < 0) return original;
   if (original + ipv4.IPV4_HEADER > end || ipv4.version(view, original) !== 4) return TUNNEL_UNKNOWN;
   const headerLength = ipv4.headerLength(view, original);
   if (headerLength < ipv4.IPV4_HEADER) return TUNNEL_UNKNOWN;
-  readIpv4(inner, view, original, headerLength, end - original);
+  readQuotedIpv4(inner, view, original, headerLength, end - original);
   if (!inner.hasPorts) return TUNNEL_UNKNOWN;
   const row = connections.table.lookupIn(
     inner.protocol,

@@ -70,8 +70,8 @@ export function hasPortNumbers(protocol: number): boolean {
   return protocol === ipv4.PROTO_TCP || protocol === ipv4.PROTO_UDP || protocol === ipv4.PROTO_SCTP;
 }
 
-/** Fills in what the transport header says; `available` bytes of it are there. */
-export function dissectTransport(packet: Packet, view: DataView, available: number): void {
+/** Fills in what the transport header says; `available` bytes of it are there: none in a later fragment. */
+function dissectTransport(packet: Packet, view: DataView, available: number): void {
   const protocol = packet.protocol;
   const at = packet.ip + packet.headerLength;
   packet.sourcePort = 0;
@@ -80,7 +80,7 @@ export function dissectTransport(packet: Packet, view: DataView, available: numb
   packet.sctpChunk = sctp.NO_CHUNK;
   packet.hasPorts = false;
   packet.hasTransport = false;
-  if (!hasPortNumbers(protocol) || (packet.fragment & ipv4.OFFSET_MASK) !== 0 || available < 4) return;
+  if (available < 4 || !hasPortNumbers(protocol)) return;
   packet.hasPorts = true;
   packet.sourcePort = tcp.sourcePort(view, at);
   packet.destinationPort = tcp.destinationPort(view, at);
@@ -104,8 +104,22 @@ export function dissectIpv4(packet: Packet, view: DataView, at: number, availabl
   return true;
 }
 
-/** Fills `packet` from an IPv4 header whose lengths are known to be right. */
+/** Fills `packet` from an IPv4 packet whose lengths are known to be right. */
 export function readIpv4(packet: Packet, view: DataView, at: number, headerLength: number, length: number): void {
+  readIpv4Header(packet, view, at, headerLength, length);
+  dissectTransport(packet, view, isLaterFragment(packet) ? 0 : length - headerLength);
+}
+
+/**
+ * The same for a packet inside an ICMP error, in which Linux looks for ports where a transport header would begin, even when
+ * it is a later fragment (kernel behaviour: ip_vs_fill_iph_skb_icmp).
+ */
+export function readQuotedIpv4(packet: Packet, view: DataView, at: number, headerLength: number, length: number): void {
+  readIpv4Header(packet, view, at, headerLength, length);
+  dissectTransport(packet, view, length - headerLength);
+}
+
+function readIpv4Header(packet: Packet, view: DataView, at: number, headerLength: number, length: number): void {
   packet.ip = at;
   packet.family = 4;
   packet.length = length;
@@ -116,7 +130,11 @@ export function readIpv4(packet: Packet, view: DataView, at: number, headerLengt
   packet.largestFragment = 0;
   packet.address[SRC] = ipv4.source(view, at);
   packet.address[DST] = ipv4.destination(view, at);
-  dissectTransport(packet, view, length - headerLength);
+}
+
+/** Whether the packet is a fragment that begins with data. */
+export function isLaterFragment(packet: Packet): boolean {
+  return (packet.fragment & ipv4.OFFSET_MASK) !== 0;
 }
 
 /**
@@ -160,12 +178,12 @@ export function readIpv6(packet: Packet, view: DataView, at: number, length: num
     announced = extension;
     if (header > length) return false;
     // What a later fragment begins with is data, whatever it looks like.
-    if ((packet.fragment & ipv4.OFFSET_MASK) !== 0) break;
+    if (isLaterFragment(packet)) break;
   }
   packet.headerLength = header;
   packet.protocol = next;
   packet.protocolAt = announced;
-  dissectTransport(packet, view, length - header);
+  dissectTransport(packet, view, isLaterFragment(packet) ? 0 : length - header);
   return true;
 }
 

@@ -195,7 +195,7 @@ test('carries frames both ways: the kernel resolves the address of, and pings, a
   namespace.ip('address', 'add', '198.51.100.1/24', 'dev', 'wire0');
   const responder = new Responder(device, '198.51.100.2');
   device.open(() => responder.wake(), failOnError);
-  const output = await namespace.runAside('ping', '-c', '3', '-i', '0.01', '-s', '1400', '198.51.100.2');
+  const output = await namespace.runAside('ping', '-c', '3', '-i', '0.5', '-s', '1400', '198.51.100.2');
   t.regex(output, /3 received, 0% packet loss/);
   t.regex(namespace.ip('neigh', 'show', '198.51.100.2'), new RegExp(`lladdr ${device.mac}`));
   t.true(responder.answered >= 4);
