@@ -2,7 +2,7 @@
 import { Director, ManualClock, MemoryDevice, type ServiceEntry } from '../../src/index.ts';
 import { printFrame } from '../../src/packet/print.ts';
 import type { RecordedFrame, Scenario, Step } from './scenario.ts';
-import { Shell } from './shell.ts';
+import { type CommandResult, Shell } from './shell.ts';
 
 /** What a step takes of the clock, in milliseconds: the recordings took a few milliseconds for each. */
 const STEP_MS = 10;
@@ -12,6 +12,8 @@ const PROTO_IGMP = 2;
 /** Linux prints at most this many messages of the packet path in this time (net.core.message_burst, message_cost). */
 const MESSAGE_BURST = 10;
 const MESSAGE_WINDOW_MS = 5000;
+/** As much of an interface's name as the kernel gets to know. */
+const INTERFACE_NAME = 15;
 
 /** The messages that Linux would have printed on its console since it was last read. */
 class Console {
@@ -25,7 +27,8 @@ class Console {
   }
 
   noDestination(service: ServiceEntry): void {
-    if (service.scheduler === 'none') return; // what says so is the scheduler
+    const problem = problemOf(service);
+    if (problem === null) return;
     const now = this.#clock.now();
     if (now - this.#windowStartMs > MESSAGE_WINDOW_MS) {
       this.#windowStartMs = now;
@@ -37,13 +40,40 @@ class Console {
       fwmark !== 0
         ? `FWM ${fwmark} 0x${fwmark.toString(16).toUpperCase().padStart(8, '0')}`
         : `${service.protocol.toUpperCase()} ${service.family === 6 ? `[${address}]` : address}:${port}`;
-    this.#text += `IPVS: ${service.scheduler}: ${name} - no destination available\n`;
+    this.#text += `IPVS: ${service.scheduler}: ${name} - ${problem}\n`;
+  }
+
+  /** What the kernel says of a command that it refuses, beside what ipvsadm says. */
+  refused(words: readonly string[], { out }: CommandResult): void {
+    if (out.includes('Numerical result out of range')) {
+      const what = words.some((word) => word === '-a' || word === '--add-server') ? 'add' : 'edit';
+      this.#text += `IPVS: ip_vs_${what}_dest(): lower threshold is higher than upper threshold\n`;
+    }
+    const named = words.indexOf('--mcast-interface') + 1;
+    if (named > 0 && out.includes('No such device')) {
+      this.#text += `IPVS: Unknown mcast interface: ${words[named].slice(0, INTERFACE_NAME)}\n`;
+    }
   }
 
   read(): string {
     const text = this.#text;
     this.#text = '';
     return text;
+  }
+}
+
+/** What a service's scheduler says when it finds no destination; null when it says nothing. */
+function problemOf({ scheduler, destinations, stats }: ServiceEntry): string | null {
+  const problem = 'no destination available';
+  switch (scheduler) {
+    case 'none':
+      return null;
+    case 'wrr':
+      return destinations.some(({ weight }) => weight > 0) ? `${problem}: all destinations are overloaded` : problem;
+    case 'lblcr': // only of addresses that it has had a destination for
+      return stats.conns > 0 ? problem : null;
+    default:
+      return problem;
   }
 }
 
@@ -110,7 +140,11 @@ export class Player {
     this.#console = console ? new Console(this.#clock) : null;
     director.on('noDestination', (service) => this.#console?.noDestination(service));
     this.#shell = new Shell({
-      ipvsadm: (words, stdin) => director.ipvsadm(words, stdin),
+      ipvsadm: (words, stdin) => {
+        const result = director.ipvsadm(words, stdin);
+        this.#console?.refused(words, result);
+        return result;
+      },
       'ipvsadm-save': (words) => director.ipvsadm(['-S', ...words]),
       'ipvsadm-restore': (_words, stdin) => director.ipvsadm(['-R'], stdin),
     });
@@ -136,6 +170,8 @@ export class Player {
       this.director.poll();
       return { tx: step.tx, rx: this.#sent.splice(0) };
     }
+    // What sets tunables and marks has read the console too, and does not say.
+    if ('sysctl' in step || 'mark' in step) this.#console?.read();
     if ('sysctl' in step) {
       this.director.sysctl.set(step.sysctl, step.value);
     } else if ('mark' in step) {
