@@ -46,8 +46,9 @@ export class Catalogue {
 
   #delete(service: Service): void {
     const { registry, configuration, host } = this.#parts;
+    const hadServers = service.destinations.length > 0;
     registry.deleteService(service);
-    this.#endConnectionsOfRemoved();
+    if (hadServers) this.#endConnectionsOfRemoved();
     if (!configuration.claimVips || service.fwmark !== 0) return;
     for (const other of registry.services()) if (other.address === service.address) return;
     host.disclaim(service);

@@ -1,6 +1,7 @@
 /** Plays a recording's steps to a Director on memory devices and a hand-driven clock, and writes down its answers. */
 import { Director, ManualClock, MemoryDevice, type ServiceEntry } from '../../src/index.ts';
 import { printFrame } from '../../src/packet/print.ts';
+import { Firewall } from './firewall.ts';
 import type { RecordedFrame, Scenario, Step } from './scenario.ts';
 import { type CommandResult, Shell } from './shell.ts';
 
@@ -111,6 +112,7 @@ export class Player {
   readonly director: Director;
   readonly #devices: ReadonlyMap<string, MemoryDevice>;
   readonly #console: Console | null;
+  readonly #firewall = new Firewall();
   readonly #shell: Shell;
   readonly #sent: RecordedFrame[] = [];
 
@@ -166,7 +168,8 @@ export class Player {
     if ('tx' in step) {
       const device = this.#devices.get(step.tx.dev);
       if (device === undefined) throw new Error(`no device ${step.tx.dev}`);
-      device.inject(Buffer.from(step.tx.frame, 'hex'));
+      const frame = Buffer.from(step.tx.frame, 'hex');
+      if (!this.#firewall.drops(frame)) device.inject(frame);
       this.director.poll();
       return { tx: step.tx, rx: this.#sent.splice(0) };
     }
@@ -177,6 +180,7 @@ export class Player {
     } else if ('mark' in step) {
       const { proto, dst, dport, value } = step.mark;
       this.director.marks.add({ protocol: proto, destination: dst, destinationPort: dport, mark: value });
+      this.#firewall.add(step.mark);
     }
     return step;
   }

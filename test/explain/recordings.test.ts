@@ -14,8 +14,11 @@ function state(director: Director): unknown {
   return [director.services(), director.connections(), director.counters(), director.statistics(), director.rates()];
 }
 
-function verdictBetween(before: Record<VerdictName, number>, after: Record<VerdictName, number>): VerdictName {
-  return VERDICT_NAMES.find((name) => after[name] !== before[name])!;
+function verdictBetween(
+  before: Record<VerdictName, number>,
+  after: Record<VerdictName, number>,
+): VerdictName | undefined {
+  return VERDICT_NAMES.find((name) => after[name] !== before[name]);
 }
 
 function line(frame: Uint8Array): string {
@@ -40,8 +43,9 @@ function compareStep(player: Player, step: FrameStep): string | null {
   if (JSON.stringify(state(director)) !== JSON.stringify(before)) return 'the explanation has changed something';
   const { rx } = player.answer(step) as FrameStep;
   const verdict = verdictBetween(verdicts, director.counters().verdicts);
-  // Fragments that wait are not looked at; chance may drop a packet when the defences are up.
-  if (verdict === 'OVERLOAD' || explained.verdict === 'FRAGMENT' || !explained.certain) return null;
+  // The firewall of the recording's host may have dropped it. Fragments that wait are not looked at; chance may drop a packet when the defences are up.
+  if (verdict === undefined || verdict === 'OVERLOAD' || explained.verdict === 'FRAGMENT' || !explained.certain)
+    return null;
   if (explained.verdict !== verdict) return `${verdict}, but explained as ${explained.verdict}\n${explained.text}`;
   const foretold = explained.sent.map((one) => `${one.device} ${line(one.frame)}`).filter(isPacket);
   const came = rx.map(({ dev, frame }) => `${dev} ${line(Buffer.from(frame, 'hex'))}`).filter(isPacket);
