@@ -25,12 +25,23 @@ export class NativePort {
   #state: 'idle' | 'in use' | 'handed on' | 'closed' = 'idle';
   /** Of the queues that were handed on. */
   readonly #tickets: number[] = [];
+  readonly #hasRing: boolean;
+  /** What a ring last wrote from: alive as long as it may be registered. */
+  #memory: Uint8Array | null = null;
+  #memoryRegistered = false;
 
-  constructor(native: TapBinding, handles: readonly TapHandle[], name: string) {
+  /** @param hasRing whether bursts are written by io_uring. */
+  constructor(native: TapBinding, handles: readonly TapHandle[], name: string, hasRing = false) {
     this.#native = native;
     this.#handles = handles;
     this.#handle = handles[0]!;
     this.#name = name;
+    this.#hasRing = hasRing;
+  }
+
+  /** Whether the memory that a ring last wrote from is registered with it. */
+  get memoryRegistered(): boolean {
+    return this.#memoryRegistered;
   }
 
   /** Frames lost on the way in or out, by reason, on all queues, also where they were handed on to. */
@@ -91,16 +102,24 @@ export class NativePort {
     if (this.#state === 'closed') return 0;
     try {
       const { memory, offsets, lengths, partial, segments, count } = batch;
+      if (this.#hasRing && memory !== this.#memory) this.#register(memory);
       return this.#native.transmit(this.#handle, memory, offsets, lengths, partial, segments, count);
     } catch (error) {
       throw deviceError(this.#name, `cannot transmit: ${reasonOf(error)}`, error);
     }
   }
 
+  #register(memory: Uint8Array): void {
+    this.#memoryRegistered = this.#native.registerMemory(this.#handle, memory);
+    this.#memory = memory;
+  }
+
   /** What was handed on stays open where it was adopted; the rest is taken back, for nobody else would close it. */
   close(): void {
     this.#state = 'closed';
     for (const handle of this.#handles) this.#native.close(handle);
+    this.#memory = null;
+    this.#memoryRegistered = false;
     for (const ticket of this.#tickets) {
       const left = this.#native.adopt(ticket);
       if (left !== null) this.#native.close(left);

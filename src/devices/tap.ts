@@ -140,11 +140,11 @@ export class TapDevice implements Device {
   readonly #wanted: TapIo | 'auto';
 
   private constructor(native: TapBinding, handles: readonly TapHandle[], tap: Omit<DetachedTap, 'ticket'>) {
-    this.#port = new NativePort(native, handles, tap.name);
     this.#offload = tap.offload;
     this.#wanted = tap.io;
     this.ioRefusal = tap.io === 'burst' ? undefined : ringRefusal(native, handles, tap);
     this.io = tap.io === 'burst' || this.ioRefusal !== undefined ? 'burst' : 'io_uring';
+    this.#port = new NativePort(native, handles, tap.name, this.io === 'io_uring');
     this.name = tap.name;
     this.mac = tap.mac;
     this.kernelMac = tap.kernelMac;
@@ -218,6 +218,14 @@ export class TapDevice implements Device {
   /** Frames lost on the way in or out, by reason, on all queues, also where they were handed on to. Counts on after {@link close}. */
   get drops(): TapDrops {
     return this.#port.drops;
+  }
+
+  /**
+   * Whether the memory that frames were last written from is registered with io_uring, and pinned: so from the first burst on,
+   * where the user may pin as much (`ulimit -l`). A director always writes from the same.
+   */
+  get memoryRegistered(): boolean {
+    return this.#port.memoryRegistered;
   }
 
   /** @throws DirectorError ERR_DEVICE when the device is in use or closed, or has several queues. */

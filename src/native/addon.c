@@ -133,6 +133,19 @@ static napi_value use_ring(napi_env env, napi_callback_info callback) {
   return NULL;
 }
 
+/* registerMemory(handle, memory) -> whether bursts are written from it by a ring that knows it */
+static napi_value register_memory(napi_env env, napi_callback_info callback) {
+  napi_value arguments[2];
+  napi_value result;
+  uint8_t *memory;
+  size_t size;
+  if (!get_arguments(env, callback, 2, arguments)) return NULL;
+  struct device *device = get_open_device(env, arguments[0]);
+  if (device == NULL || !is_tap(env, device) || !get_bytes(env, arguments[1], "memory", &memory, &size)) return NULL;
+  bool registered = device->kind == &TAP_WITH_RING && uring_register(device->port, memory, size);
+  return napi_get_boolean(env, registered, &result) == napi_ok ? result : NULL;
+}
+
 /* start(handle, wake): from now on wake() is called when there is something to read, wake(error) when it is over. */
 static napi_value start(napi_env env, napi_callback_info callback) {
   napi_value arguments[2];
@@ -275,6 +288,7 @@ NAPI_MODULE_INIT() {
   const napi_property_descriptor functions[] = {
       {.utf8name = "open", .method = open_tap, .attributes = napi_enumerable},
       {.utf8name = "useRing", .method = use_ring, .attributes = napi_enumerable},
+      {.utf8name = "registerMemory", .method = register_memory, .attributes = napi_enumerable},
       {.utf8name = "start", .method = start, .attributes = napi_enumerable},
       {.utf8name = "receive", .method = receive, .attributes = napi_enumerable},
       {.utf8name = "transmit", .method = transmit, .attributes = napi_enumerable},

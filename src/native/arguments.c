@@ -86,14 +86,19 @@ static bool get_words(napi_env env, napi_value value, const char *name, int32_t 
   return true;
 }
 
+bool get_bytes(napi_env env, napi_value value, const char *name, uint8_t **bytes, size_t *size) {
+  void *data;
+  if (!get_array(env, value, name, napi_uint8_array, "a Uint8Array", &data, size)) return false;
+  *bytes = data;
+  return true;
+}
+
 bool get_burst(napi_env env, const napi_value *arrays, napi_value count, bool offload, struct burst *burst) {
-  void *memory;
   int32_t *offsets;
   size_t most = INT32_MAX;
-  if (!get_array(env, arrays[0], "memory", napi_uint8_array, "a Uint8Array", &memory, &burst->size)) return false;
+  if (!get_bytes(env, arrays[0], "memory", &burst->memory, &burst->size)) return false;
   if (!get_words(env, arrays[1], "offsets", &offsets, &most)) return false;
   if (!get_words(env, arrays[2], "lengths", &burst->lengths, &most)) return false;
-  burst->memory = memory;
   burst->offsets = offsets;
   burst->partial = NULL;
   burst->segments = NULL;

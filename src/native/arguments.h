@@ -27,6 +27,9 @@ bool get_text(napi_env env, napi_value value, const char *name, char *result, si
 /* A MAC address as a Uint8Array of six bytes, or none when it is empty. */
 bool get_mac(napi_env env, napi_value value, const char *name, uint8_t *mac, bool *given);
 
+/* A Uint8Array. */
+bool get_bytes(napi_env env, napi_value value, const char *name, uint8_t **bytes, size_t *size);
+
 /*
  * The memory, offsets, lengths, partial and segments, and the count of a burst. The entries are not looked at, nor are
  * partial and segments without `offload`.

@@ -116,6 +116,12 @@ export interface TapBinding {
    */
   useRing(handle: TapHandle): void;
   /**
+   * Registers the memory that `transmit` will write from with the ring, which pins it, instead of what was registered before.
+   * Returns whether there is a ring and the kernel lets the user pin as much. The caller keeps the memory alive until the
+   * handle is closed or detached, or other memory is registered.
+   */
+  registerMemory(handle: TapHandle, memory: Uint8Array): boolean;
+  /**
    * Attaches packet sockets to an existing interface, `queues` of them, 1 .. 256, each of which receives a part of the
    * flows. `mac`: an address to receive frames for beside the interface's, or empty. The handles are ones with `offload`.
    * @throws {@link TapSystemError}

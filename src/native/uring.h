@@ -15,6 +15,13 @@ struct uring;
  */
 struct uring *uring_open(int fd, struct system_error *error);
 
+/*
+ * Pins `memory`, instead of what was pinned before, so that the kernel finds the frames in it without looking up pages. The bytes
+ * must stay where they are until the ring is closed or other memory is registered. False, with nothing pinned, where the
+ * kernel does not let this user pin as much.
+ */
+bool uring_register(struct uring *ring, uint8_t *memory, size_t size);
+
 /* As tap_transmit. All writes are complete when it returns. */
 int32_t uring_transmit(struct uring *ring, const struct burst *burst, struct drops *drops, int *end);
 

@@ -1,12 +1,12 @@
 /** The ways to write to a TAP: they do the same, and the one stands in for the other where the kernel refuses it. */
 import { spawnSync } from 'node:child_process';
-import { closeSync, readdirSync, readlinkSync } from 'node:fs';
+import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { TapDevice, type TapIo, type TapOptions } from '../../src/devices/tap.ts';
 import { batchOf, experimentalFrame, isExperimental, receiveAll } from './support/batch.ts';
-import { IO_URING_ENTER, IO_URING_SETUP, makeFilter, PWRITEV2 } from './support/filter.ts';
+import { IO_URING_ENTER, IO_URING_REGISTER, IO_URING_SETUP, makeFilter, PWRITEV2 } from './support/filter.ts';
 import { Namespace, testWithTaps as test } from './support/namespace.ts';
 
 const WAYS: readonly TapIo[] = ['io_uring', 'burst'];
@@ -67,6 +67,63 @@ test('both ways send the same frames and lose the same', (t) => {
     }),
     { numRuns: 30, seed: 3 },
   );
+  return undefined;
+});
+
+/** Kilobytes of this process's memory that the kernel holds where they are. */
+function pinned(): number {
+  return Number(/^VmPin:\s*(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]);
+}
+
+test('the memory that is written from is registered with the ring, as long as it is this one and the device is open', (t) => {
+  const namespace = new Namespace(t);
+  if (!hasRings(namespace)) return t.pass('no io_uring here');
+  const before = pinned();
+  const device = open(t, namespace, { io: 'io_uring' });
+  const to = open(t, namespace, { io: 'burst' });
+  namespace.bridge(to.name, device.name);
+  const arrive = (frames: readonly Uint8Array[]) => {
+    const received = receiveAll(to).filter(isExperimental);
+    t.deepEqual(received, frames);
+  };
+  receiveAll(to);
+  t.false(device.memoryRegistered);
+  const frames = Array.from({ length: 100 }, (_, i) => experimentalFrame(1514, i));
+  const batch = batchOf(frames);
+  t.is(device.transmit(batch), 100);
+  t.true(device.memoryRegistered);
+  t.true(pinned() - before >= batch.memory.length / 1024);
+  arrive(frames);
+  // What is written from it is what it holds by then.
+  const changed = frames.map((frame) => frame.map((byte, i) => (i < 14 ? byte : byte ^ 0xff)));
+  changed.forEach((frame, i) => {
+    batch.memory.set(frame, batch.offsets[i]);
+  });
+  t.is(device.transmit(batch), 100);
+  arrive(changed);
+  // Other memory takes its place, whole or as a view of the same bytes.
+  const others = [batchOf(frames), { ...batch, memory: batch.memory.subarray(0) }, batchOf(frames.slice(0, 40))];
+  for (const other of others) {
+    t.is(device.transmit(other), other.count);
+    t.true(device.memoryRegistered);
+  }
+  arrive([...frames, ...changed, ...frames.slice(0, 40)]);
+  t.true(pinned() - before <= 8 + others[2]!.memory.length / 1024);
+  // What went to somebody else is written from no more, however it is registered.
+  const gone = batchOf(frames);
+  t.is(device.transmit(gone), 100);
+  const buffer = gone.memory.buffer as ArrayBuffer;
+  structuredClone(buffer, { transfer: [buffer] });
+  t.throws(() => device.transmit(gone), { code: 'ERR_DEVICE', message: /frame 0 lies outside/ });
+  arrive(frames);
+  t.is(device.transmit({ ...batch, memory: new Uint8Array(0), count: 0 }), 0);
+  t.false(device.memoryRegistered);
+  t.is(device.transmit(batch), 100);
+  device.close();
+  t.false(device.memoryRegistered);
+  t.is(pinned(), before);
+  t.is(to.transmit(batch), 100);
+  t.false(to.memoryRegistered);
   return undefined;
 });
 
@@ -190,6 +247,7 @@ test('where a filter refuses io_uring, frames are written one by one, or opening
   );
   if (hasRings(namespace)) {
     t.regex(filtered(IO_URING_ENTER, script, namespace.name, 'auto'), /^burst, EPERM.*io_uring_enter.*, 64 sent\n$/);
+    t.is(filtered(IO_URING_REGISTER, script, namespace.name, 'auto'), 'io_uring, not refused, 64 sent\n');
     // What kernels before Linux 6.4 refuse of a TAP: nothing that is written to it by a ring would arrive.
     t.regex(filtered(PWRITEV2, script, namespace.name, 'auto'), /^burst, EPERM.*pwritev2 RWF_NOWAIT.*, 64 sent\n$/);
   }

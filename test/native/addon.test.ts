@@ -66,6 +66,8 @@ test('arguments of the wrong number, kind or range are named', (t) => {
     ['notify', [`/${'x'.repeat(107)}`, ''], 'ERR_OUT_OF_RANGE', /path must be shorter than 108 bytes/],
     ['notify', ['/x', 'x'.repeat(1024)], 'ERR_OUT_OF_RANGE', /message must be shorter than 1024 bytes/],
     ['notify', ['/nowhere/at/all', 'READY=1'], 'ENOENT', /sendto/],
+    ['registerMemory', [handle], 'ERR_MISSING_ARGS', /2 arguments/],
+    ['registerMemory', [handle, array], 'ERR_INVALID_ARG_TYPE', /memory must be a Uint8Array/],
     ['start', [handle], 'ERR_MISSING_ARGS', /2 arguments/],
     ['start', [handle, {}], 'ERR_INVALID_ARG_TYPE', /wake must be a function/],
     ['receive', [handle, [], array, array, array, array, 1, 10], 'ERR_INVALID_ARG_TYPE', /memory must be a Uint8Array/],

@@ -8,6 +8,7 @@ import type { ExecutionContext } from 'ava';
 /** The numbers of io_uring's calls, which are the same on all processors that Node.js is made for. */
 export const IO_URING_SETUP = 425;
 export const IO_URING_ENTER = 426;
+export const IO_URING_REGISTER = 427;
 /** This one is older, and has another number on x86-64 than on those that came later (arm64, riscv64). */
 export const PWRITEV2: number = process.arch === 'x64' ? 328 : 287;
 

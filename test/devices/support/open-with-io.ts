@@ -7,7 +7,8 @@ const [namespace, io] = process.argv.slice(2) as [string, TapIo | 'auto'];
 try {
   const device = TapDevice.open({ namespace, io });
   const sent = device.transmit(batchOf(Array.from({ length: 64 }, () => experimentalFrame(60))));
-  console.log(`${device.io}, ${device.ioRefusal?.message ?? 'not refused'}, ${sent} sent`);
+  const how = device.memoryRegistered ? `${device.io} with registered memory` : device.io;
+  console.log(`${how}, ${device.ioRefusal?.message ?? 'not refused'}, ${sent} sent`);
   device.close();
 } catch (error) {
   console.log(error instanceof DirectorError ? `${error.code} ${error.message}` : error);
