@@ -1,82 +1,15 @@
 /** Plays a recording's steps to a Director on memory devices and a hand-driven clock, and writes down its answers. */
-import { Director, ManualClock, MemoryDevice, type ServiceEntry } from '../../src/index.ts';
+import { type Director, ManualClock, MemoryDevice } from '../../src/index.ts';
 import { printFrame } from '../../src/packet/print.ts';
+import { Console, TalkingDirector } from './console.ts';
 import { Firewall } from './firewall.ts';
 import type { RecordedFrame, Scenario, Step } from './scenario.ts';
-import { type CommandResult, Shell } from './shell.ts';
+import { Shell } from './shell.ts';
 
 /** What a step takes of the clock, in milliseconds: the recordings took a few milliseconds for each. */
 const STEP_MS = 10;
 const ETHERTYPE_ARP = 0x0806;
 const PROTO_IGMP = 2;
-
-/** Linux prints at most this many messages of the packet path in this time (net.core.message_burst, message_cost). */
-const MESSAGE_BURST = 10;
-const MESSAGE_WINDOW_MS = 5000;
-/** As much of an interface's name as the kernel gets to know. */
-const INTERFACE_NAME = 15;
-
-/** The messages that Linux would have printed on its console since it was last read. */
-class Console {
-  readonly #clock: ManualClock;
-  #text = '';
-  #windowStartMs = Number.NEGATIVE_INFINITY;
-  #printed = 0;
-
-  constructor(clock: ManualClock) {
-    this.#clock = clock;
-  }
-
-  noDestination(service: ServiceEntry): void {
-    const problem = problemOf(service);
-    if (problem === null) return;
-    const now = this.#clock.now();
-    if (now - this.#windowStartMs > MESSAGE_WINDOW_MS) {
-      this.#windowStartMs = now;
-      this.#printed = 0;
-    }
-    if (++this.#printed > MESSAGE_BURST) return;
-    const { fwmark, address, port } = service;
-    const name =
-      fwmark !== 0
-        ? `FWM ${fwmark} 0x${fwmark.toString(16).toUpperCase().padStart(8, '0')}`
-        : `${service.protocol.toUpperCase()} ${service.family === 6 ? `[${address}]` : address}:${port}`;
-    this.#text += `IPVS: ${service.scheduler}: ${name} - ${problem}\n`;
-  }
-
-  /** What the kernel says of a command that it refuses, beside what ipvsadm says. */
-  refused(words: readonly string[], { out }: CommandResult): void {
-    if (out.includes('Numerical result out of range')) {
-      const what = words.some((word) => word === '-a' || word === '--add-server') ? 'add' : 'edit';
-      this.#text += `IPVS: ip_vs_${what}_dest(): lower threshold is higher than upper threshold\n`;
-    }
-    const named = words.indexOf('--mcast-interface') + 1;
-    if (named > 0 && out.includes('No such device')) {
-      this.#text += `IPVS: Unknown mcast interface: ${words[named].slice(0, INTERFACE_NAME)}\n`;
-    }
-  }
-
-  read(): string {
-    const text = this.#text;
-    this.#text = '';
-    return text;
-  }
-}
-
-/** What a service's scheduler says when it finds no destination; null when it says nothing. */
-function problemOf({ scheduler, destinations, stats }: ServiceEntry): string | null {
-  const problem = 'no destination available';
-  switch (scheduler) {
-    case 'none':
-      return null;
-    case 'wrr':
-      return destinations.some(({ weight }) => weight > 0) ? `${problem}: all destinations are overloaded` : problem;
-    case 'lblcr': // only of addresses that it has had a destination for
-      return stats.conns > 0 ? problem : null;
-    default:
-      return problem;
-  }
-}
 
 function isArp(frame: Uint8Array): boolean {
   return ((frame[12] << 8) | frame[13]) === ETHERTYPE_ARP;
@@ -130,7 +63,7 @@ export class Player {
       }),
     );
     const { interfaces, neighbours, routes, forwarding } = host;
-    const director = new Director({
+    const director = new TalkingDirector({
       interfaces: interfaces.map(({ name, addresses }) => ({ device: this.#devices.get(name)!, addresses })),
       neighbours,
       routes,
@@ -141,12 +74,9 @@ export class Player {
     });
     this.#console = console ? new Console(this.#clock) : null;
     director.on('noDestination', (service) => this.#console?.noDestination(service));
+    director.onRefused = (message) => this.#console?.print(message);
     this.#shell = new Shell({
-      ipvsadm: (words, stdin) => {
-        const result = director.ipvsadm(words, stdin);
-        this.#console?.refused(words, result);
-        return result;
-      },
+      ipvsadm: (words, stdin) => director.ipvsadm(words, stdin),
       'ipvsadm-save': (words) => director.ipvsadm(['-S', ...words]),
       'ipvsadm-restore': (_words, stdin) => director.ipvsadm(['-R'], stdin),
     });
