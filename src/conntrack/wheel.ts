@@ -1,10 +1,16 @@
-import { EXPIRES, TIMER_NEXT, TIMER_PREV } from './layout.ts';
+import { EXPIRES, N_CONTROL, TIMEOUT, TIMER_NEXT, TIMER_PREV } from './layout.ts';
 
 /** Ticks in one slot, as a power of two (4 ticks, 40 ms): an entry fires up to this much late, never early. */
 const SLOT_SHIFT = 2;
 const SLOTS = 8192;
 /** How many slots ahead an entry is filed at most: half the wheel, so that it never lands in the slot being emptied. */
 const REACH = SLOTS / 2;
+/**
+ * The share of its timeout, as a power of two, that a row waits for others that hang on it: a template ends with its last
+ * connection, if that was used hardly later. To Linux the two are over at once, for its timers of T seconds fire in steps of
+ * T / 64 to T / 8, and of those that fire together the one that was started last comes first.
+ */
+const PATIENCE_SHIFT = 5;
 
 /**
  * A timer wheel whose entries are connection rows. A packet only writes a later expiry into its row; the wheel notices
@@ -32,6 +38,11 @@ export class TimerWheel {
     let ahead = ((rows[row + EXPIRES] - (this.#position << SLOT_SHIFT)) | 0) >> SLOT_SHIFT;
     if (ahead < 0) ahead = 0;
     if (ahead > REACH) ahead = REACH;
+    this.#link(row, ahead);
+  }
+
+  #link(row: number, ahead: number): void {
+    const rows = this.#rows;
     const slot = (this.#position + ahead) & (SLOTS - 1);
     const next = this.#heads[slot];
     rows[row + TIMER_NEXT] = next;
@@ -69,10 +80,15 @@ export class TimerWheel {
     // A slot is emptied when its last tick is over, so that nothing in it can still be early.
     while ((now - this.#position) << SLOT_SHIFT > 0) {
       const slot = this.#position & (SLOTS - 1);
+      // Not `tick`: after a long pause, too, everything is over in its order.
+      const end = (((this.#position + 1) << SLOT_SHIFT) - 1) | 0;
       for (let row = this.#heads[slot]; row !== 0; row = this.#heads[slot]) {
         if (budget-- === 0) return false;
         this.remove(row);
-        if (((rows[row + EXPIRES] - tick) | 0) > 0) this.insert(row);
+        const late = (end - rows[row + EXPIRES]) | 0;
+        const patience = rows[row + N_CONTROL] === 0 ? 0 : rows[row + TIMEOUT] >> PATIENCE_SHIFT;
+        if (late < 0) this.insert(row);
+        else if (late < patience) this.#link(row, Math.min(REACH, ((patience - late) >> SLOT_SHIFT) + 1));
         else this.#expire(row, tick);
       }
       this.#position = ((this.#position + 1) << SLOT_SHIFT) >> SLOT_SHIFT;

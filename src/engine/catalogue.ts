@@ -1,5 +1,5 @@
 /** Services and real servers as they are added, edited and removed, with what that means for the host and its connections. */
-import type { Address } from '../address.ts';
+import type { Address, Words } from '../address.ts';
 import { dropOf, dropUnavailable } from '../conntrack/drop-entry.ts';
 import { MASQ, TUNNEL } from '../conntrack/forward-method.ts';
 import { invalidOption } from '../errors.ts';
@@ -106,9 +106,9 @@ export class Catalogue {
   }
 
   #isHost(address: Address): boolean {
-    const first = address.words[0];
-    if (address.family === 6) return first >>> 24 !== 0xff;
-    return first >>> 24 !== 0 && first >>> 28 !== 0xe && !this.#parts.host.isBroadcast4(address.words, 0);
+    const { words, family } = address;
+    if (family === 6) return isUnicast6(words) || this.#parts.host.isOwn(6, words, 0);
+    return words[0] !== 0 && words[0] >>> 28 !== 0xe && !this.#parts.host.isBroadcast4(words, 0);
   }
 
   #endConnectionsOfRemoved(): void {
@@ -124,6 +124,15 @@ export class Catalogue {
     dropUnavailable(this.#parts.connections6);
   }
 }
+
+/** Of one host and any link (kernel behaviour: ipv6_addr_type): not ::, not ::ffff:0:0/96, not fe80::/10, no group. */
+function isUnicast6([first, second, third, last]: Words): boolean {
+  if (first >>> 24 === 0xff || first >>> 22 === LINK_LOCAL) return false;
+  return (first | second) !== 0 || (third === 0 ? last !== 0 : third !== 0xffff);
+}
+
+/** fe80::/10. */
+const LINK_LOCAL = 0xfe80 >>> 6;
 
 /** For DR and tunnels under an address service the port cannot be changed: it is the service's. */
 function nameUnder(service: Service, key: DestinationKey, method: number): ReturnType<typeof destinationName> {

@@ -31,6 +31,12 @@ const PATH_MTU_TICKS = seconds(600);
 /** Less than this is not believed: the packets are sent in fragments of this size (Linux's min_pmtu). */
 const MIN_PATH_MTU = 552;
 
+/** Whether the address is every host's own, as a server that is the director itself may be called: 127/8, ::1. */
+export function isLoopback(family: Family, words: Words, at: number): boolean {
+  if (family === 4) return words[at] >>> 24 === 127;
+  return (words[at] | words[at + 1] | words[at + 2]) === 0 && words[at + 3] === 1;
+}
+
 export class Host {
   readonly interfaces: Interface[] = [];
   /** Whether questions for its addresses are left to another thread to answer, and only learned from. */
@@ -159,7 +165,7 @@ export class Host {
 
   #findHop(destination: Destination): Hop | null {
     const { family, words } = destination;
-    const own = this.isOwn(family, words, 0);
+    const own = this.isOwn(family, words, 0) || isLoopback(family, words, 0);
     const neighbour = own ? null : this.nextHop(family, words, 0);
     const source = own ? words : this.sourceFor(family, words, 0);
     if ((neighbour === null && !own) || source === null) return null;
@@ -172,7 +178,7 @@ export class Host {
   /** The way to an address that is no destination's; null when there is none. The same object every time. */
   hopTo(family: Family, words: Words, at: number): Hop | null {
     const hop = this.#hopTo;
-    if (this.isOwn(family, words, at)) {
+    if (this.isOwn(family, words, at) || isLoopback(family, words, at)) {
       hop.neighbour = null;
       return hop;
     }

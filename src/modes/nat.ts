@@ -7,6 +7,7 @@ import type { Connections } from '../conntrack/connections.ts';
 import { FLAGS, HELPED, META, NO_CPORT, PORTS } from '../conntrack/layout.ts';
 import type { Datapath } from '../datapath.ts';
 import type { Hop } from '../host/host.ts';
+import { isLoopback } from '../host/host.ts';
 import { type Packet, SRC } from '../packet/dissect.ts';
 import * as ipv4 from '../packet/ipv4.ts';
 import * as ipv6 from '../packet/ipv6.ts';
@@ -23,6 +24,9 @@ export function transmitMasq(dp: Datapath, connections: Connections, row: number
   if (hop.neighbour !== null) {
     const verdict = passes(dp, hop.mtu, false);
     if (verdict !== PASS) return verdict;
+  } else if (isLoopback(connections.family, rows, row + table.daddr)) {
+    // What came from outside is not let in as the host's talk with itself (kernel behaviour: ip_vs_nat_xmit).
+    return V.NO_ROUTE;
   }
   if ((flags & HELPED) !== 0) {
     const verdict = helpRequest(dp, connections, row);

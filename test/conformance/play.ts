@@ -6,8 +6,12 @@ import { Firewall } from './firewall.ts';
 import type { RecordedFrame, Scenario, Step } from './scenario.ts';
 import { Shell } from './shell.ts';
 
-/** What a step takes of the clock, in milliseconds: the recordings took a few milliseconds for each. */
-const STEP_MS = 10;
+/**
+ * What frames and commands took of the clock when recordings were made, in milliseconds: with these every expiry that the
+ * recordings other than `diff-*` list comes out to the second.
+ */
+const FRAME_MS = 10;
+const COMMAND_MS = 45;
 const ETHERTYPE_ARP = 0x0806;
 const PROTO_IGMP = 2;
 
@@ -37,6 +41,11 @@ export interface PlayerOptions {
   readonly checksumOffload?: boolean;
   /** Whether ARP frames belong to the answers. Default false. */
   readonly arp?: boolean;
+}
+
+function durationOf(step: Step): number {
+  if ('sleep' in step) return step.sleep * 1000;
+  return 'tx' in step ? FRAME_MS : COMMAND_MS;
 }
 
 /** A director on the host of a scenario, to be played step by step. */
@@ -78,18 +87,20 @@ export class Player {
     this.#shell = new Shell({
       ipvsadm: (words, stdin) => director.ipvsadm(words, stdin),
       'ipvsadm-save': (words) => director.ipvsadm(['-S', ...words]),
-      'ipvsadm-restore': (_words, stdin) => director.ipvsadm(['-R'], stdin),
+      'ipvsadm-restore': (_words, stdin) => {
+        director.ipvsadm(['-C']);
+        return director.ipvsadm(['-R'], stdin);
+      },
     });
     this.director = director.start();
   }
 
   /**
    * Takes one step.
-   * @param elapsedMs the time since the step before; default: what steps took when recordings were made, and what the
-   *   step says.
+   * @param elapsedMs the time since the step before; default: what such steps took when recordings were made.
    * @returns the step with the director's answers in place of the recorded ones.
    */
-  answer(step: Step, elapsedMs: number = STEP_MS + ('sleep' in step ? step.sleep * 1000 : 0)): Step {
+  answer(step: Step, elapsedMs: number = durationOf(step)): Step {
     this.#clock.advance(elapsedMs);
     if ('exec' in step) {
       const { status, out } = this.#shell.run(step.exec);

@@ -524,11 +524,18 @@ const TOGETHER: readonly Refused[] = [
     'tunnel.port',
     (director) => director.addDestination(TCP, { address: rs(18) }, { method: 'tunnel', tunnel: { type: 'gue' } }),
   ],
-  ...['0.0.0.0', '0.1.2.3', '224.0.0.1', '255.255.255.255', '10.0.0.255'].map(
+  ...['0.0.0.0', '224.0.0.1', '255.255.255.255', '10.0.0.255'].map(
     (address): Refused => [
       `a server at ${address}`,
       'destination.address',
       (director) => director.addDestination(TCP, { address }),
+    ],
+  ),
+  ...['::', '::ffff:10.0.0.11', 'fe80::1', 'febf::1', 'ff02::1'].map(
+    (address): Refused => [
+      `a server at ${address}`,
+      'destination.address',
+      (director) => director.addDestination(TCP, { address }, { method: 'tunnel' }),
     ],
   ),
   [
