@@ -5,12 +5,25 @@ const SLOT_SHIFT = 2;
 const SLOTS = 8192;
 /** How many slots ahead an entry is filed at most: half the wheel, so that it never lands in the slot being emptied. */
 const REACH = SLOTS / 2;
+/** Linux's timers that are nearer than so many ticks fire to the tick; from there on each step is this much longer. */
+const EXACT_REACH = 64;
+const LONGER = 8;
+
 /**
- * The share of its timeout, as a power of two, that a row waits for others that hang on it: a template ends with its last
- * connection, if that was used hardly later. To Linux the two are over at once, for its timers of T seconds fire in steps of
- * T / 64 to T / 8, and of those that fire together the one that was started last comes first.
+ * How long, in ticks, a row waits for others that hang on it: a template ends with its last connection, if that was used hardly
+ * later. To Linux the two are over at once, for its longer timers fire in steps, and of those that fire together the
+ * one that was started last comes first (kernel behaviour: calc_wheel_index, with 100 ticks a second). This is half a step.
  */
-const PATIENCE_SHIFT = 5;
+function patienceOf(timeout: number): number {
+  let step = 1;
+  for (let reach = EXACT_REACH; reach <= timeout; reach *= LONGER) step *= LONGER;
+  return step >> 1;
+}
+
+/** How far ahead the first slot is all of whose ticks are more than so many behind the end of this one, as far as the wheel reaches. */
+function slotsBehind(ticks: number): number {
+  return Math.min(REACH, ((ticks + (1 << SLOT_SHIFT) - 1) >> SLOT_SHIFT) + 1);
+}
 
 /**
  * A timer wheel whose entries are connection rows. A packet only writes a later expiry into its row; the wheel notices
@@ -86,9 +99,9 @@ export class TimerWheel {
         if (budget-- === 0) return false;
         this.remove(row);
         const late = (end - rows[row + EXPIRES]) | 0;
-        const patience = rows[row + N_CONTROL] === 0 ? 0 : rows[row + TIMEOUT] >> PATIENCE_SHIFT;
+        const patience = rows[row + N_CONTROL] === 0 ? 0 : patienceOf(rows[row + TIMEOUT]);
         if (late < 0) this.insert(row);
-        else if (late < patience) this.#link(row, Math.min(REACH, ((patience - late) >> SLOT_SHIFT) + 1));
+        else if (late < patience) this.#link(row, slotsBehind(patience - late));
         else this.#expire(row, tick);
       }
       this.#position = ((this.#position + 1) << SLOT_SHIFT) >> SLOT_SHIFT;

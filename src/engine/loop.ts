@@ -174,9 +174,9 @@ export class Loop {
       if (everySecond && this.#parts.defence.dropEntry) this.#dropEntries(connections, tick);
     }
     this.#catalogue.dropRemoved(tick);
+    host.neighbours.advance(tick);
     if (everySecond) {
       this.#nextSecondMs = following(this.#nextSecondMs, SECOND_MS, elapsedMs);
-      host.neighbours.advance(tick);
       reassembly.advance(tick, (bytes) =>
         tellSenderOf(pipeline, { bytes, partial: 0, segments: 0 }, tellReassemblyTimeout),
       );

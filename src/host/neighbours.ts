@@ -21,7 +21,8 @@ export const PERMANENT = 5;
 
 const REACHABLE_TICKS = seconds(30);
 const DELAY_TICKS = seconds(5);
-const RETRY_TICKS = seconds(1);
+/** A second, and what Linux is late by, whose timers of a second fire in steps of 80 ms. */
+const RETRY_TICKS: number = seconds(1.04);
 const FORGET_TICKS = seconds(60);
 const MAX_PROBES = 3;
 /** Packets that wait for one neighbour; the oldest gives way. */
@@ -161,7 +162,7 @@ export class Neighbours {
     }
   }
 
-  /** Lets time pass; called about every second. */
+  /** Lets time pass; called every 50 ms. */
   advance(tick: number): void {
     for (const on of this.#interfaces) {
       for (const family of [4, 6] as const) {

@@ -1,7 +1,7 @@
 /** The timer wheel against a list of expiries: what is due fires, never early, and at most a slot late. */
 import test from 'ava';
 import fc from 'fast-check';
-import { EXPIRES } from '../../src/conntrack/layout.ts';
+import { EXPIRES, N_CONTROL, TIMEOUT } from '../../src/conntrack/layout.ts';
 import { TimerWheel } from '../../src/conntrack/wheel.ts';
 import './lab.ts';
 
@@ -141,4 +141,41 @@ test('no more rows are looked at than the budget allows', (t) => {
   const seen: number[] = [];
   while (!wheel.advance(200, 300)) seen.push(fired);
   t.deepEqual([...seen, fired], [300, 600, 900, 1000]);
+});
+
+test('a row that another hangs on waits for it, if that is over hardly later, however time passes', (t) => {
+  const template = STRIDE;
+  const connection = 2 * STRIDE;
+  for (const start of [0, 2 ** 31 - 200]) {
+    for (const [timeout, later, together] of [
+      [320, 0, true],
+      [320, 4, true],
+      [320, 20, false],
+      [6000, 256, true],
+      [6000, 300, false],
+    ] as const) {
+      for (const first of [template, connection]) {
+        for (const step of [1, 5, 8000]) {
+          const rows = new Int32Array(3 * STRIDE);
+          const fired: string[] = [];
+          const wheel = new TimerWheel(rows, start, (row) => {
+            fired.push(row === connection ? 'connection' : rows[template + N_CONTROL] === 0 ? 'template' : 'held');
+            if (row === connection) rows[template + N_CONTROL] = 0;
+          });
+          rows[template + TIMEOUT] = timeout;
+          rows[template + N_CONTROL] = 1;
+          rows[template + EXPIRES] = (start + timeout) | 0;
+          rows[connection + EXPIRES] = (start + timeout + later) | 0;
+          for (const row of [first, template + connection - first]) wheel.insert(row);
+          for (let now = step; now <= 8000; now += step) wheel.advance((start + now) | 0, 100);
+          const wanted = together ? ['connection', 'template'] : ['held', 'connection'];
+          t.deepEqual(
+            fired,
+            wanted,
+            `start ${start}, ${later} later than ${timeout}, ${first} first, steps of ${step}`,
+          );
+        }
+      }
+    }
+  }
 });
