@@ -95,6 +95,11 @@ export class Player {
     this.director = director.start();
   }
 
+  /** How many frames were sent since the last one arrived: they come first among the answers to the next. */
+  get sent(): number {
+    return this.#sent.length;
+  }
+
   /**
    * Takes one step.
    * @param elapsedMs the time since the step before; default: what such steps took when recordings were made.

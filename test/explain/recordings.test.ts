@@ -41,7 +41,8 @@ function compareStep(player: Player, step: FrameStep): string | null {
   const verdicts = director.counters().verdicts;
   const explained = director.explain(Buffer.from(step.tx.frame, 'hex'), { interface: step.tx.dev });
   if (JSON.stringify(state(director)) !== JSON.stringify(before)) return 'the explanation has changed something';
-  const { rx } = player.answer(step) as FrameStep;
+  const { sent } = player;
+  const rx = (player.answer(step) as FrameStep).rx.slice(sent);
   const verdict = verdictBetween(verdicts, director.counters().verdicts);
   // The firewall of the recording's host may have dropped it. Fragments that wait are not looked at; chance may drop a packet when the defences are up.
   if (verdict === undefined || verdict === 'OVERLOAD' || explained.verdict === 'FRAGMENT' || !explained.certain)
