@@ -4,7 +4,7 @@
  */
 import type { Family } from '../address.ts';
 import type { Datapath } from '../datapath.ts';
-import { finish, fold, pseudoSum4, pseudoSum6, sumBytes } from '../packet/checksum.ts';
+import { finish, pseudoSum4, pseudoSum6, sumBytes } from '../packet/checksum.ts';
 import { DST, SRC } from '../packet/dissect.ts';
 import * as ipv4 from '../packet/ipv4.ts';
 import * as ipv6 from '../packet/ipv6.ts';
@@ -91,12 +91,7 @@ function rejectTcp(dp: Datapath): number {
   const { TCP_HEADER } = tcp;
   tcp.writeTcpHeader(view, segment, destinationPort, sourcePort, sequence, acknowledgement, TCP_HEADER, flags, 0);
   const sum = (four ? pseudoSum4 : pseudoSum6)(view, slot, ipv4.PROTO_TCP, tcp.TCP_HEADER);
-  if (four) view.setUint16(segment + tcp.TCP_CHECKSUM, finish(sumBytes(view, segment, tcp.TCP_HEADER, sum)));
-  else {
-    // Linux leaves this one to the device, if it can.
-    view.setUint16(segment + tcp.TCP_CHECKSUM, fold(sum));
-    wire.leavePartial(segment, segment + tcp.TCP_CHECKSUM);
-  }
+  view.setUint16(segment + tcp.TCP_CHECKSUM, finish(sumBytes(view, segment, tcp.TCP_HEADER, sum)));
   if (dp.localOut(slot, packet.family)) wire.send(slot, total, neighbour, dp.tick);
   return V.REJECTED;
 }
