@@ -21,7 +21,7 @@ import { receiveArp } from './host/arp.ts';
 import { tellNoRoute, tellPortUnreachable, tellTooBig, tellTtlExceeded } from './host/errors.ts';
 import { acceptExtensions, acceptHopByHop } from './host/extensions.ts';
 import type { Groups } from './host/groups.ts';
-import type { Host } from './host/host.ts';
+import { type Host, isLoopback } from './host/host.ts';
 import { answerEcho, type IcmpLimit, isHostAddress } from './host/icmp.ts';
 import { answerEcho6 } from './host/icmpv6.ts';
 import type { Interface, Port } from './host/interface.ts';
@@ -341,7 +341,7 @@ export class Pipeline implements Datapath {
     if (!dissectIpv6(packet, view, at, available)) return V.BAD_HEADER;
     if (this.wire.unfinished.start !== 0 && !this.wire.unfinished.settle(view, packet)) return V.BAD_OFFLOAD;
     const { address } = packet;
-    if (ipv6.isMulticast6(address, SRC) || isLoopback6(address, SRC) || isLoopback6(address, DST)) return V.MARTIAN;
+    if (ipv6.isMulticast6(address, SRC) || isLoopback(6, address, SRC) || isLoopback(6, address, DST)) return V.MARTIAN;
     if (!acceptHopByHop(this)) return V.BAD_EXTENSION;
     const toGroup = ipv6.isMulticast6(address, DST);
     if (packet.protocol === ipv4.PROTO_ICMPV6 && (toGroup || host.isOwn(6, address, DST)) && this.#isDiscovery()) {
@@ -655,10 +655,6 @@ export class Pipeline implements Datapath {
 function interfaceOf(interfaces: readonly Interface[], vlan: number): Interface | null {
   for (let i = 0; i < interfaces.length; i++) if (interfaces[i].vlan === vlan) return interfaces[i];
   return null;
-}
-
-function isLoopback6(words: Int32Array, at: number): boolean {
-  return (words[at] | words[at + 1] | words[at + 2]) === 0 && words[at + 3] === 1;
 }
 
 function mayFragment(packet: Packet, view: DataView): boolean {

@@ -3,6 +3,7 @@ import type { Address, Words } from '../address.ts';
 import { dropOf, dropUnavailable } from '../conntrack/drop-entry.ts';
 import { MASQ, TUNNEL } from '../conntrack/forward-method.ts';
 import { invalidOption } from '../errors.ts';
+import { isMulticast6 } from '../packet/ipv6.ts';
 import type { DestinationKey, DestinationOptions, ServiceKey, ServiceOptions } from '../services/config.ts';
 import type { Service } from '../services/service.ts';
 import { destinationName, destinationSettings, serviceName, serviceSettings } from '../services/settings.ts';
@@ -126,8 +127,9 @@ export class Catalogue {
 }
 
 /** Of one host and any link (kernel behaviour: ipv6_addr_type): not ::, not ::ffff:0:0/96, not fe80::/10, no group. */
-function isUnicast6([first, second, third, last]: Words): boolean {
-  if (first >>> 24 === 0xff || first >>> 22 === LINK_LOCAL) return false;
+function isUnicast6(words: Words): boolean {
+  const [first, second, third, last] = words;
+  if (isMulticast6(words, 0) || first >>> 22 === LINK_LOCAL) return false;
   return (first | second) !== 0 || (third === 0 ? last !== 0 : third !== 0xffff);
 }
 

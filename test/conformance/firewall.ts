@@ -6,9 +6,8 @@ import { inPrefix, type Prefix, parsePrefix } from '../../src/address.ts';
 import { DST, dissectIpv4, dissectIpv6, Packet } from '../../src/packet/dissect.ts';
 import * as ethernet from '../../src/packet/ethernet.ts';
 import * as ipv4 from '../../src/packet/ipv4.ts';
+import { PROTOCOLS } from '../../src/services/settings.ts';
 import type { MarkStep } from './scenario.ts';
-
-const PROTOCOLS = { tcp: ipv4.PROTO_TCP, udp: ipv4.PROTO_UDP, sctp: 132 };
 
 export class Firewall {
   readonly #rules: { readonly protocol: number; readonly destination: Prefix }[] = [];
